@@ -1,0 +1,1 @@
+"""The edge: the public HTTP contract, turned into gRPC calls to the mesh."""
