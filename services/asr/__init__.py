@@ -1,0 +1,1 @@
+"""Speech recognition: recordings in, words with times out."""

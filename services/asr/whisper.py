@@ -1,0 +1,124 @@
+"""Whisper through faster-whisper on CTranslate2: the one file that loads it.
+
+The recording is reduced to speech by Silero voice activity detection, decoded window by window with beam
+search and temperature fallback, and its times are mapped back to the recording; these are the parts that
+`WhisperModel.transcribe(vad_filter=True)` is made of, called one by one so that a recording without speech
+ends early and each step can be cancelled.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from faster_whisper import WhisperModel
+from faster_whisper.transcribe import restore_speech_timestamps
+from faster_whisper.vad import VadOptions, collect_chunks, get_speech_timestamps
+from numpy.typing import NDArray
+
+from services.asr.engine import Cancelled, Listener, Recognition, Segment, Word
+from services.asr.word_times import Clock
+from services.audio.pcm import SAMPLE_RATE
+
+_BEAM_SIZE = 5
+_SHORTEST_RECORDING_SECONDS = 0.1
+_UNKNOWN_LANGUAGE = "en"
+
+
+class WhisperTranscriber:
+    """A Whisper model in a local folder.
+
+    Args:
+        model: id that answers carry.
+        folder: CTranslate2 model folder.
+        device: `cpu` or `cuda`.
+        compute_type: CTranslate2's, such as `int8` or `float16`.
+        threads: processor threads for one computation; only for the CPU.
+    """
+
+    def __init__(self, model: str, folder: Path, *, device: str, compute_type: str, threads: int) -> None:
+        self._model = model
+        self._whisper: Any = WhisperModel(
+            str(folder), device=device, compute_type=compute_type, cpu_threads=threads, local_files_only=True
+        )
+        self._languages: tuple[str, ...] = tuple(self._whisper.supported_languages)
+
+    @property
+    def model(self) -> str:
+        """Id of the model."""
+        return self._model
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Codes of the languages it knows."""
+        return self._languages
+
+    def transcribe(
+        self, samples: NDArray[np.float32], language: str | None, listener: Listener
+    ) -> Recognition:
+        """Recognize `samples`; see `engine.Transcriber`."""
+        duration = len(samples) / SAMPLE_RATE
+        speech = self._find_speech(samples)
+        if listener.cancelled():
+            raise Cancelled
+        if not speech:
+            listener.progress(duration)
+            return Recognition(language or _UNKNOWN_LANGUAGE, 1.0 if language else 0.0, 0.0)
+        chunks, _ = collect_chunks(samples, speech)
+        only_speech = np.concatenate(chunks, axis=0)
+        # No conditioning on the previous window's text: one repetition there spreads over all that follows.
+        found, info = self._whisper.transcribe(
+            only_speech,
+            language=language,
+            beam_size=_BEAM_SIZE,
+            word_timestamps=True,
+            condition_on_previous_text=False,
+        )
+        restored = restore_speech_timestamps(found, speech, SAMPLE_RATE)
+        segments = (_segment(item, info.language) for item in restored if item.words)
+        for segment in _until_cancelled(Clock(duration).order(segments), listener):
+            listener.segment(segment)
+            listener.progress(segment.end)
+        listener.progress(duration)
+        return Recognition(info.language, float(info.language_probability), len(only_speech) / SAMPLE_RATE)
+
+    def warm_up(self) -> None:
+        """Run one real inference, so that the first caller does not pay for lazy set-up."""
+        noise = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
+        get_speech_timestamps(noise, VadOptions())
+        found, _ = self._whisper.transcribe(noise, language="en", beam_size=_BEAM_SIZE, word_timestamps=True)
+        list(found)
+
+    @staticmethod
+    def _find_speech(samples: NDArray[np.float32]) -> list[dict[str, int]]:
+        if len(samples) < _SHORTEST_RECORDING_SECONDS * SAMPLE_RATE:
+            return []
+        speech: list[dict[str, int]] = get_speech_timestamps(samples, VadOptions())
+        return speech
+
+
+def _until_cancelled(segments: Iterator[Segment], listener: Listener) -> Iterator[Segment]:
+    for segment in segments:
+        if listener.cancelled():
+            raise Cancelled
+        yield segment
+    if listener.cancelled():
+        raise Cancelled
+
+
+def _segment(item: Any, language: str) -> Segment:
+    words = tuple(
+        Word(word.word, float(word.start), float(word.end), min(max(float(word.probability), 0.0), 1.0))
+        for word in item.words
+    )
+    return Segment(
+        start=words[0].start,
+        end=words[-1].end,
+        text=item.text.strip(),
+        words=words,
+        confidence=sum(word.probability for word in words) / len(words),
+        average_log_probability=float(item.avg_logprob),
+        no_speech_probability=float(item.no_speech_prob),
+        compression_ratio=float(item.compression_ratio),
+        language=language,
+    )

@@ -1,0 +1,40 @@
+"""Every metric that the processes share, and the port they are read from."""
+
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
+
+RPC_SECONDS = Histogram(
+    "speechmesh_rpc_seconds",
+    "Time from the start of a gRPC call to its end",
+    ["method", "code"],
+    buckets=_SECONDS,
+)
+RPC_INFLIGHT = Gauge("speechmesh_rpc_inflight", "gRPC calls that are being served", ["method"])
+HTTP_SECONDS = Histogram(
+    "speechmesh_http_seconds",
+    "Time from the head of an HTTP request to the end of its answer",
+    ["route", "status"],
+    buckets=_SECONDS,
+)
+HTTP_INFLIGHT = Gauge("speechmesh_http_inflight", "HTTP requests that are being served", ["route"])
+QUEUE_PLACES = Gauge("speechmesh_queue_places", "Requests taken, running or waiting", ["service"])
+QUEUE_WAIT_SECONDS = Histogram(
+    "speechmesh_queue_wait_seconds",
+    "Time from having the audio to starting on it",
+    ["service"],
+    buckets=_SECONDS,
+)
+QUEUE_REFUSED = Counter(
+    "speechmesh_queue_refused_total", "Requests refused because the queue was full", ["service"]
+)
+AUDIO_SECONDS = Counter("speechmesh_audio_seconds_total", "Audio worked through", ["service"])
+BUSY_SECONDS = Counter("speechmesh_busy_seconds_total", "Time spent working on audio or text", ["service"])
+READY = Gauge("speechmesh_ready", "1 once the process has warmed up and until it drains")
+
+
+def serve_metrics(listen: str) -> tuple[int, object]:
+    """Serve `/metrics` from a thread of its own at `host:port`; return the port and the server."""
+    host, _, port = listen.rpartition(":")
+    server, _thread = start_http_server(int(port), addr=host.strip("[]"))
+    return server.server_port, server

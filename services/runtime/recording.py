@@ -1,0 +1,65 @@
+"""A recording that arrives in parts over a gRPC stream."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from services.audio.pcm import MAX_CHUNK_BYTES, SAMPLE_BYTES, seconds
+from services.runtime.errors import Fault, MeshError, invalid_field
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Recording:
+    """PCM as it comes in, bounded.
+
+    Args:
+        max_seconds: most audio that is taken.
+    """
+
+    def __init__(self, max_seconds: float) -> None:
+        self._pcm = bytearray()
+        self._max_seconds = max_seconds
+
+    @property
+    def seconds(self) -> float:
+        """How much audio has come."""
+        return seconds(len(self._pcm))
+
+    def append(self, chunk: bytes) -> None:
+        """Add a chunk; raises MeshError (INVALID, TOO_LARGE) when it is malformed or one too many."""
+        if len(chunk) > MAX_CHUNK_BYTES:
+            raise invalid_field("audio", f"A message carries at most {MAX_CHUNK_BYTES} bytes of audio.")
+        if len(chunk) % SAMPLE_BYTES:
+            raise invalid_field(
+                "audio", "A message must carry whole 16-bit samples: an even number of bytes."
+            )
+        self._pcm += chunk
+        if self.seconds > self._max_seconds:
+            raise MeshError(
+                Fault.TOO_LARGE,
+                f"Recordings of up to {self._max_seconds:g} seconds are taken.",
+                code="recording_too_long",
+                field="audio",
+            )
+
+    def samples(self) -> NDArray[np.float32]:
+        """Return the samples as float32 in [-1, 1), shape (n,)."""
+        import numpy as np  # here, so that the edge can import the runtime without it
+
+        return np.frombuffer(self._pcm, dtype="<i2").astype(np.float32) / 32768.0
+
+
+async def receive_audio(chunks: AsyncIterator[bytes | None], recording: Recording) -> None:
+    """Append every chunk to `recording`; None stands for a message that carries no audio.
+
+    Raises:
+        MeshError: INVALID for a message out of order; what `Recording.append` raises.
+    """
+    async for chunk in chunks:
+        if chunk is None:
+            raise invalid_field("audio", "After the first message, every message carries `audio`.")
+        recording.append(chunk)
