@@ -1,0 +1,50 @@
+"""Runs the edge: `python -m services.edge`, settings by environment (see config.py)."""
+
+import asyncio
+import signal
+
+from aiohttp import web
+
+from services.edge.app import make_app
+from services.edge.config import EdgeSettings
+from services.edge.keys import KeyRing, read_keys
+from services.runtime import metrics
+from services.runtime.logs import configure_logs, get_logger
+from services.runtime.parent import die_with_parent
+from services.runtime.settings import load_settings
+
+
+async def serve(settings: EdgeSettings) -> None:
+    """Serve HTTP until SIGTERM or SIGINT; then let running requests finish within `drain_seconds`."""
+    keys = read_keys(settings.keys_file) if settings.keys_file else []
+    app = await make_app(settings, KeyRing(keys, allow_anonymous=settings.allow_anonymous))
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    metrics_port, _ = metrics.serve_metrics(settings.metrics_listen)
+    # A handler whose client has gone is cancelled, and with it everything downstream.
+    runner = web.AppRunner(
+        app, access_log=None, handler_cancellation=True, shutdown_timeout=settings.drain_seconds
+    )
+    await runner.setup()
+    host, _, port = settings.listen.rpartition(":")
+    await web.TCPSite(runner, host.strip("[]"), int(port)).start()
+    get_logger().info("serving", address=settings.listen, metrics_port=metrics_port)
+    metrics.READY.set(1)
+    await stop.wait()
+    metrics.READY.set(0)
+    get_logger().info("draining", seconds=settings.drain_seconds)
+    await runner.cleanup()
+    get_logger().info("stopped")
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    die_with_parent()
+    settings = load_settings(EdgeSettings)
+    configure_logs("edge", settings.log_level, settings.log_format)
+    asyncio.run(serve(settings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""How answers leave: JSON errors, plain bodies, the SDK's wrapping, and server-sent events."""
+
+import json
+import math
+from typing import Any
+
+from aiohttp import web
+
+from services.runtime.errors import INTERNAL_MESSAGE, TABLE, Fault, MeshError
+
+_SDK_AGENT = "stt-ai-"
+
+
+def error_body(error: MeshError) -> dict[str, Any]:
+    """Return the JSON form of `error`: a readable sentence, a code, and the field if one is wrong."""
+    body: dict[str, Any] = {"error": error.message, "code": error.code}
+    if error.field:
+        body["field"] = error.field
+    return body
+
+
+def error_response(error: MeshError) -> web.Response:
+    """Return the HTTP answer that says `error`."""
+    headers = {}
+    if error.retry_after_seconds is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_seconds)))
+    if error.fault is Fault.UNAUTHENTICATED:
+        headers["WWW-Authenticate"] = "Bearer"
+    return json_response(error_body(error), status=TABLE[error.fault].http, headers=headers)
+
+
+def json_response(body: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """Return `body` as JSON, letters of every script as they are."""
+    return web.json_response(body, status=status, headers=headers, dumps=_dump)
+
+
+def internal_error() -> MeshError:
+    """Return the error that hides an unexpected failure."""
+    return MeshError(Fault.INTERNAL, INTERNAL_MESSAGE)
+
+
+def wants_json(request: web.Request) -> bool:
+    """Say whether texts must be wrapped in JSON: asked for, or by the SDKs, which parse every answer."""
+    return "application/json" in request.headers.get("Accept", "").lower() or request.headers.get(
+        "User-Agent", ""
+    ).lower().startswith(_SDK_AGENT)
+
+
+def wants_events(request: web.Request) -> bool:
+    """Say whether the caller asked for server-sent events."""
+    return "text/event-stream" in request.headers.get("Accept", "").lower()
+
+
+class EventStream:
+    """An answer as server-sent events: `progress` while it works, then one `result` or `error`.
+
+    Args:
+        request: what it answers; the head of the answer goes out at `open`.
+    """
+
+    def __init__(self, request: web.Request) -> None:
+        self._request = request
+        self._response = web.StreamResponse(
+            headers={"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store"}
+        )
+
+    async def open(self) -> None:
+        """Send the head of the answer."""
+        self._response.headers["X-Request-Id"] = self._request["request_id"]
+        await self._response.prepare(self._request)
+
+    async def send(self, event: str, data: Any) -> None:
+        """Send one event with `data` as JSON."""
+        await self._response.write(f"event: {event}\ndata: {_dump(data)}\n\n".encode())
+
+    async def fail(self, error: MeshError) -> None:
+        """Send the last event of an answer that failed."""
+        await self.send("error", {**error_body(error), "status": TABLE[error.fault].http})
+
+    async def close(self) -> web.StreamResponse:
+        """End the answer."""
+        await self._response.write_eof()
+        return self._response
+
+
+def _dump(body: Any) -> str:
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"))

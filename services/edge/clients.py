@@ -1,0 +1,256 @@
+"""Calls to the services behind the edge; protobuf stops here."""
+
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from services.edge.tiers import Tier
+from services.edge.transcript import Segment, Turn, Word
+from services.runtime.request_id import METADATA_KEY
+from services.runtime.spans import to_seconds
+from speechmesh.asr.v1 import asr_pb2, asr_pb2_grpc
+from speechmesh.common.v1 import common_pb2
+from speechmesh.diarize.v1 import diarize_pb2, diarize_pb2_grpc
+from speechmesh.summarize.v1 import summarize_pb2, summarize_pb2_grpc
+
+Pcm = AsyncIterator[bytes]
+OnProgress = Callable[[float], None]
+
+_MODELS_FRESH_SECONDS = 5.0
+_GPU = asr_pb2.Device.KIND_CUDA
+
+
+@dataclass(frozen=True)
+class Language:
+    """A language that a model knows."""
+
+    code: str
+    name: str
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model that callers may ask for."""
+
+    id: str
+    name: str
+    runs: str
+    """Id of the model that really runs."""
+    languages: tuple[Language, ...]
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What asr serves, and on what."""
+
+    models: tuple[ServedModel, ...]
+    """The default first."""
+    gpu_name: str | None
+    """None on a machine without a GPU."""
+    gpu_memory_mb: int | None
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """What asr heard in a recording."""
+
+    segments: tuple[Segment, ...]
+    language: str
+    language_probability: float
+    duration: float
+    model: str
+
+
+@dataclass(frozen=True)
+class Diarization:
+    """Who spoke when."""
+
+    turns: tuple[Turn, ...]
+    exclusive_turns: tuple[Turn, ...]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A finished summary."""
+
+    text: str
+    model: str
+
+
+class AsrClient:
+    """Calls asr."""
+
+    def __init__(self, tier: Tier, request_seconds: float) -> None:
+        self.tier = tier
+        self._stub: Any = asr_pb2_grpc.AsrServiceStub(tier.channel)
+        self._request_seconds = request_seconds
+        self._offer: Offer | None = None
+        self._offer_asked = -_MODELS_FRESH_SECONDS
+
+    async def offer(self, wait_seconds: float) -> Offer:
+        """Return what asr serves; what it last said, when it is down for the moment.
+
+        Raises:
+            MeshError: UNAVAILABLE when it is down and never said anything.
+        """
+        if self._offer is not None and time.monotonic() - self._offer_asked < _MODELS_FRESH_SECONDS:
+            return self._offer
+        if self._offer is None:
+            await self.tier.wait_serving(wait_seconds)
+        elif not self.tier.serving:
+            return self._offer
+        with self.tier.errors():
+            answer = await self._stub.ListModels(asr_pb2.ListModelsRequest(), timeout=5)
+        self._offer, self._offer_asked = _offer(answer), time.monotonic()
+        return self._offer
+
+    async def recognize(
+        self, pcm: Pcm, *, model: str, language: str | None, request_id: str, progress: OnProgress
+    ) -> Recognition:
+        """Recognize the recording that `pcm` yields in chunks.
+
+        Raises:
+            MeshError: what asr answered, or that it is gone.
+        """
+        config = asr_pb2.RecognitionConfig(model=model, language_code=language or "")
+
+        async def requests() -> AsyncIterator[asr_pb2.RecognizeRequest]:
+            yield asr_pb2.RecognizeRequest(config=config)
+            async for chunk in pcm:
+                yield asr_pb2.RecognizeRequest(audio=chunk)
+
+        segments: list[Segment] = []
+        async with _call(
+            self.tier, self._stub.Recognize, requests(), request_id, self._request_seconds
+        ) as responses:
+            async for response in responses:
+                match response.WhichOneof("event"):
+                    case "segment":
+                        segments.append(_segment(response.segment))
+                    case "progress":
+                        progress(response.progress.completed_ratio)
+                    case "summary":
+                        return _recognition(segments, response.summary)
+        raise AssertionError("asr ended without a summary")
+
+
+class DiarizeClient:
+    """Calls diarize."""
+
+    def __init__(self, tier: Tier, request_seconds: float) -> None:
+        self.tier = tier
+        self._stub: Any = diarize_pb2_grpc.DiarizeServiceStub(tier.channel)
+        self._request_seconds = request_seconds
+
+    async def diarize(self, pcm: Pcm, *, speakers: int, request_id: str, progress: OnProgress) -> Diarization:
+        """Diarize the recording that `pcm` yields in chunks; `speakers` 0 finds out how many there are.
+
+        Raises:
+            MeshError: what diarize answered, or that it is gone.
+        """
+
+        async def requests() -> AsyncIterator[diarize_pb2.DiarizeRequest]:
+            yield diarize_pb2.DiarizeRequest(config=diarize_pb2.DiarizationConfig(speaker_count=speakers))
+            async for chunk in pcm:
+                yield diarize_pb2.DiarizeRequest(audio=chunk)
+
+        async with _call(
+            self.tier, self._stub.Diarize, requests(), request_id, self._request_seconds
+        ) as responses:
+            async for response in responses:
+                if response.WhichOneof("event") == "diarization":
+                    found = response.diarization
+                    return Diarization(_turns(found.turns), _turns(found.exclusive_turns))
+                progress(response.progress.completed_ratio)
+        raise AssertionError("diarize ended without a result")
+
+
+class SummarizeClient:
+    """Calls summarize."""
+
+    def __init__(self, tier: Tier, request_seconds: float) -> None:
+        self.tier = tier
+        self._stub: Any = summarize_pb2_grpc.SummarizeServiceStub(tier.channel)
+        self._request_seconds = request_seconds
+
+    async def summarize(self, text: str, *, style: str, request_id: str) -> Summary:
+        """Sum up `text` in `style` (one of `STYLES`' values).
+
+        Raises:
+            MeshError: what summarize answered, or that it is gone.
+        """
+        request = summarize_pb2.SummarizeRequest(
+            text=text, style=summarize_pb2.SummaryStyle.Value(f"SUMMARY_STYLE_{style.upper()}")
+        )
+        async with _call(
+            self.tier, self._stub.Summarize, request, request_id, self._request_seconds
+        ) as responses:
+            async for response in responses:
+                if response.WhichOneof("event") == "summary":
+                    return Summary(response.summary.text, response.summary.model)
+        raise AssertionError("summarize ended without a summary")
+
+
+@contextlib.asynccontextmanager
+async def _call(
+    tier: Tier, method: Any, request: Any, request_id: str, seconds: float
+) -> AsyncIterator[AsyncIterator[Any]]:
+    """Make a streaming call that never outlives this block: who leaves early cancels the work downstream."""
+    call = method(request, metadata=((METADATA_KEY, request_id),), timeout=seconds)
+    try:
+        with tier.errors():
+            yield call
+    finally:
+        call.cancel()
+
+
+def _offer(answer: asr_pb2.ListModelsResponse) -> Offer:
+    gpu = answer.device.kind == _GPU
+    return Offer(
+        models=tuple(
+            ServedModel(
+                model.id,
+                model.display_name,
+                model.runs,
+                tuple(Language(language.code, language.name) for language in model.languages),
+            )
+            for model in answer.models
+        ),
+        gpu_name=(answer.device.name or "NVIDIA GPU") if gpu else None,
+        gpu_memory_mb=answer.device.memory_mib if gpu else None,
+    )
+
+
+def _segment(segment: asr_pb2.Segment) -> Segment:
+    start, end = _span(segment.span)
+    return Segment(
+        start=start,
+        end=end,
+        text=segment.text,
+        words=tuple(Word(word.text, *_span(word.span), word.probability) for word in segment.words),
+        confidence=segment.confidence,
+        average_log_probability=segment.average_log_probability,
+        no_speech_probability=segment.no_speech_probability,
+        compression_ratio=segment.compression_ratio,
+        language=segment.language_code,
+    )
+
+
+def _recognition(segments: list[Segment], summary: asr_pb2.RecognitionSummary) -> Recognition:
+    return Recognition(
+        tuple(segments),
+        summary.language_code,
+        summary.language_probability,
+        to_seconds(summary.audio_duration),
+        summary.model,
+    )
+
+
+def _turns(turns: Any) -> tuple[Turn, ...]:
+    return tuple(Turn(*_span(turn.span), turn.speaker_index) for turn in turns)
+
+
+def _span(span: common_pb2.TimeSpan) -> tuple[float, float]:
+    return to_seconds(span.start_offset), to_seconds(span.end_offset)

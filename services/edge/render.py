@@ -1,0 +1,192 @@
+"""A transcript in the formats that callers ask for: json, verbose_json, txt, srt and vtt. Pure.
+
+`json` is the public contract and little else; `verbose_json` adds what the model knew about each segment
+and word. The subtitle files are written by the `srt` and `webvtt-py` packages; what those leave to their
+caller is done here and in `captions`: no blank lines and no "-->" in the text, characters escaped for WebVTT,
+cues that last and do not overlap.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import groupby
+from typing import Any, Final
+
+import srt
+import webvtt
+
+from services.edge.captions import captions, plain
+from services.edge.transcript import Segment, Transcript, Word
+from services.runtime.errors import invalid_field
+
+CHARSET: Final = "utf-8"
+"""Of every body."""
+
+ALIASES: Final = {"text": "txt"}
+"""Other names of formats."""
+
+UNKNOWN_SPEAKER: Final = "Unknown"
+"""What the txt dialogue calls a speaker whom nobody knows."""
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A body and how to label it."""
+
+    body: Json | str
+    """A value for a JSON encoder, or the whole text."""
+    content_type: str
+    """Media type without parameters; the charset is `CHARSET`."""
+
+
+def render(transcript: Transcript, response_format: str) -> Rendered:
+    """Write the transcript in one of `FORMATS` or `ALIASES`.
+
+    Raises:
+        MeshError: the format is none of them; names the field `response_format`.
+    """
+    name = ALIASES.get(response_format, response_format)
+    if name not in _WRITERS:
+        raise invalid_field(
+            "response_format", f"The field 'response_format' must be one of {', '.join(FORMATS)}."
+        )
+    content_type, write = _WRITERS[name]
+    return Rendered(write(transcript), content_type)
+
+
+def as_json(transcript: Transcript) -> Json:
+    """Return the answer of the public contract, plus the id of the model that ran."""
+    return {
+        "text": transcript.text,
+        "language": transcript.language,
+        "duration": _seconds(transcript.duration),
+        "segments": [_segment(transcript, segment) for segment in transcript.segments],
+        "speakers": list(transcript.speakers) if transcript.diarized else [],
+        "model": transcript.model,
+    }
+
+
+def as_verbose_json(transcript: Transcript) -> Json:
+    """Return `as_json` with all that is known about segments and words; field names as OpenAI has them."""
+    segments = [
+        {
+            "id": number,
+            **_segment(transcript, segment),
+            "words": [_verbose_word(transcript, word) for word in segment.words],
+            "language": segment.language,
+            "avg_logprob": _rounded(segment.average_log_probability),
+            "no_speech_prob": _rounded(segment.no_speech_probability),
+            "compression_ratio": _rounded(segment.compression_ratio),
+        }
+        for number, segment in enumerate(transcript.segments)
+    ]
+    return {
+        "task": "transcribe",
+        **as_json(transcript),
+        "language_probability": _rounded(transcript.language_probability),
+        "segments": segments,
+    }
+
+
+def as_text(transcript: Transcript) -> str:
+    """Return plain lines: one a segment, or, where speakers are known, one a turn, as in a play."""
+    spoken = [(segment.speaker, plain(segment.text)) for segment in transcript.segments]
+    spoken = [(speaker, text) for speaker, text in spoken if text]
+    if not transcript.diarized or not transcript.speakers:
+        return "".join(f"{text}\n" for _, text in spoken)
+    turns = groupby(spoken, lambda line: line[0])
+    return "".join(
+        f"{_name(transcript, speaker) or UNKNOWN_SPEAKER}: {' '.join(text for _, text in lines)}\n"
+        for speaker, lines in turns
+    )
+
+
+def as_srt(transcript: Transcript) -> str:
+    """Return SubRip subtitles; where the speaker is known, his name stands before each cue."""
+    prefixes = [f"{name}:" for name in transcript.speakers] if transcript.diarized else []
+    subtitles = [
+        srt.Subtitle(
+            number,
+            timedelta(milliseconds=cue.start),
+            timedelta(milliseconds=cue.end),
+            # SubRip knows no escapes, and a reader may take this mark for a new cue's times.
+            "\n".join(cue.lines).replace("-->", "→"),
+        )
+        for number, cue in enumerate(captions(transcript.segments, transcript.duration, prefixes), start=1)
+    ]
+    return str(srt.compose(subtitles, reindex=False))
+
+
+def as_vtt(transcript: Transcript) -> str:
+    """Return WebVTT captions; where the speaker is known, each cue is in his voice tag."""
+    cues: list[webvtt.Caption] = []
+    for cue in captions(transcript.segments, transcript.duration):
+        name = _name(transcript, cue.speaker)
+        # A voice span that fills its cue needs no end tag.
+        voice = f"<v {_escaped(name)}>" if name else ""
+        times = (_timestamp(cue.start), _timestamp(cue.end))
+        cues.append(webvtt.Caption(*times, voice + _escaped("\n".join(cue.lines))))
+    # The package ends a file without cues after its first line; the blank line that ends the header is ours.
+    return str(webvtt.WebVTT(captions=cues).content) if cues else "WEBVTT\n\n"
+
+
+def _name(transcript: Transcript, speaker: int | None) -> str | None:
+    if not transcript.diarized or speaker is None:
+        return None
+    return plain(transcript.speakers[speaker])
+
+
+def _segment(transcript: Transcript, segment: Segment) -> Json:
+    speaker = {"speaker": _name(transcript, segment.speaker)} if transcript.diarized else {}
+    return {
+        "start": _seconds(segment.start),
+        "end": _seconds(segment.end),
+        "text": segment.text,
+        **speaker,
+        "confidence": _rounded(segment.confidence),
+        "words": [_word(word) for word in segment.words],
+    }
+
+
+def _word(word: Word) -> Json:
+    return {"word": word.text.strip(), "start": _seconds(word.start), "end": _seconds(word.end)}
+
+
+def _verbose_word(transcript: Transcript, word: Word) -> Json:
+    speaker = {"speaker": _name(transcript, word.speaker)} if transcript.diarized else {}
+    return {**_word(word), "probability": _rounded(word.probability), **speaker}
+
+
+def _seconds(value: float) -> float:
+    """Return seconds to the millisecond. Rounding never turns an order round, so the laws of times hold."""
+    return round(value, 3)
+
+
+def _rounded(value: float) -> float:
+    return round(value, 4)
+
+
+def _timestamp(milliseconds: int) -> str:
+    """Return a WebVTT time, with as many digits of hours as it takes."""
+    seconds, fraction = divmod(milliseconds, 1000)
+    minutes, second = divmod(seconds, 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{hour:02}:{minute:02}:{second:02}.{fraction:03}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+_WRITERS: Final[dict[str, tuple[str, Callable[[Transcript], Json | str]]]] = {
+    "json": ("application/json", as_json),
+    "verbose_json": ("application/json", as_verbose_json),
+    "txt": ("text/plain", as_text),
+    "srt": ("application/x-subrip", as_srt),
+    "vtt": ("text/vtt", as_vtt),
+}
+
+FORMATS: Final = tuple(_WRITERS)
+"""What `render` can write."""

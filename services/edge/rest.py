@@ -1,0 +1,199 @@
+"""The REST routes: who asks, what they want, and the answer in the contract's words."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from services.edge.answers import (
+    EventStream,
+    json_response,
+    wants_events,
+    wants_json,
+)
+from services.edge.clients import Offer, ServedModel, SummarizeClient
+from services.edge.form import TranscribeOptions, parse_options
+from services.edge.keys import KeyRing
+from services.edge.render import render
+from services.edge.spool import Spool
+from services.edge.tiers import Tier
+from services.edge.transcript import Transcript
+from services.edge.transcription import Mesh, OnProgress, transcribe
+from services.edge.upload import Upload, receive_upload
+from services.models.catalogue import Speed, load_catalogue
+from services.runtime.errors import Fault, MeshError, invalid_field
+
+STYLES = ("brief", "detailed", "action_items", "bullet_points", "headline")
+"""Styles of summaries."""
+
+_STYLE_ALIASES = {"bullets": "bullet_points"}
+_PROGRESS_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Rest:
+    """The handlers and what they work with."""
+
+    mesh: Mesh
+    summarize: SummarizeClient
+    keys: KeyRing
+    spool: Spool
+    max_upload_bytes: int
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return every route of the contract."""
+        return [
+            web.post("/v1/transcribe", self.post_transcribe),
+            web.post("/v1/summarize", self.post_summarize),
+            web.get("/v1/models", self.get_models),
+            web.get("/v1/languages", self.get_languages),
+            web.get("/health", self.get_health),
+        ]
+
+    async def post_transcribe(self, request: web.Request) -> web.StreamResponse:
+        """Transcribe an uploaded recording."""
+        self._identify(request)
+        upload = await receive_upload(request, self.spool, self.max_upload_bytes)
+        with upload.file:
+            offer = await self.mesh.asr.offer(self.mesh.tier_wait_seconds)
+            options = parse_options(upload.fields, offer.models)
+            if wants_events(request):
+                return await self._answer_in_events(request, upload, options)
+            transcript = await self._transcribe(request, upload, options, lambda stage, ratio: None)
+        return _answer(transcript, options, wrap=wants_json(request))
+
+    async def post_summarize(self, request: web.Request) -> web.Response:
+        """Sum up a text."""
+        self._identify(request)
+        text, style = _summary_wishes(await _json_object(request))
+        await self.summarize.tier.wait_serving(self.mesh.tier_wait_seconds)
+        summary = await self.summarize.summarize(text, style=style, request_id=request["request_id"])
+        return json_response({"summary": summary.text, "style": style, "model": summary.model})
+
+    async def get_models(self, request: web.Request) -> web.Response:
+        """List the models that this deployment serves."""
+        offer = await self.mesh.asr.offer(self.mesh.tier_wait_seconds)
+        return json_response({"models": [_model_entry(model) for model in offer.models]})
+
+    async def get_languages(self, request: web.Request) -> web.Response:
+        """List the languages that the served models know."""
+        offer = await self.mesh.asr.offer(self.mesh.tier_wait_seconds)
+        names = {language.code: language.name for model in offer.models for language in model.languages}
+        return json_response({"languages": [{"code": code, "name": name} for code, name in names.items()]})
+
+    async def get_health(self, request: web.Request) -> web.Response:
+        """Tell how the tiers are; 503 when speech recognition is down."""
+        asr = self.mesh.asr
+        tiers = {tier.name: tier.serving for tier in (asr.tier, self.mesh.diarize.tier, self.summarize.tier)}
+        offer: Offer | None = None
+        if asr.tier.serving:
+            try:
+                offer = await asr.offer(0)
+            except MeshError:
+                tiers[asr.tier.name] = False
+        body = {
+            "status": _status(tiers, asr.tier),
+            "gpu_available": offer is not None and offer.gpu_name is not None,
+            "gpu_name": offer.gpu_name if offer else None,
+            "gpu_memory_mb": offer.gpu_memory_mb if offer else None,
+            "tiers": {name: "ok" if serving else "unavailable" for name, serving in tiers.items()},
+        }
+        if tiers[asr.tier.name]:
+            return json_response(body)
+        return json_response(body, status=503, headers={"Retry-After": "5"})
+
+    def _identify(self, request: web.Request) -> None:
+        self.keys.identify(request.headers.get("Authorization"))
+
+    async def _transcribe(
+        self, request: web.Request, upload: Upload, options: TranscribeOptions, progress: OnProgress
+    ) -> Transcript:
+        return await transcribe(self.mesh, upload.file, options, request["request_id"], progress)
+
+    async def _answer_in_events(
+        self, request: web.Request, upload: Upload, options: TranscribeOptions
+    ) -> web.StreamResponse:
+        events = EventStream(request)
+        await events.open()
+        latest: dict[str, Any] = {"stage": "decoding", "ratio": 0.0}
+
+        def note(stage: str, ratio: float) -> None:
+            latest.update(stage=stage, ratio=round(ratio, 3))
+
+        working = asyncio.ensure_future(self._transcribe(request, upload, options, note))
+        try:
+            while not working.done():
+                await events.send("progress", latest)
+                await asyncio.wait({working}, timeout=_PROGRESS_SECONDS)
+            rendered = render(working.result(), options.response_format).body
+            await events.send("result", {"text": rendered} if isinstance(rendered, str) else rendered)
+        except MeshError as error:
+            await events.fail(error)
+        finally:
+            await _end(working)
+        return await events.close()
+
+
+async def _end(task: "asyncio.Future[Any]") -> None:
+    task.cancel()
+    await asyncio.wait({task})
+
+
+def _answer(transcript: Transcript, options: TranscribeOptions, *, wrap: bool) -> web.Response:
+    rendered = render(transcript, options.response_format)
+    if not isinstance(rendered.body, str):
+        return json_response(rendered.body)
+    if wrap:
+        return json_response({"text": rendered.body})
+    return web.Response(text=rendered.body, headers={"Content-Type": rendered.content_type})
+
+
+async def _json_object(request: web.Request) -> dict[str, Any]:
+    try:
+        body = json.loads(await request.read())
+    except (ValueError, RecursionError):
+        raise _bad_body("The body is not valid JSON") from None
+    if not isinstance(body, dict):
+        raise _bad_body("The body is JSON, but not an object")
+    return body
+
+
+def _bad_body(complaint: str) -> MeshError:
+    message = f'{complaint}; send an object such as {{"text": "...", "style": "brief"}}.'
+    return MeshError(Fault.INVALID, message, code="invalid_json", field="body")
+
+
+def _summary_wishes(body: dict[str, Any]) -> tuple[str, str]:
+    for name in body:
+        if name not in ("text", "style"):
+            raise invalid_field(name[:64], f"There is no field {name[:64]!r}; the fields are: text, style.")
+    text, style = body.get("text"), body.get("style", "brief")
+    if not isinstance(text, str) or not text.strip():
+        raise invalid_field(
+            "text", "The field 'text' must be a string that is not empty: the text to sum up."
+        )
+    if not isinstance(style, str) or _STYLE_ALIASES.get(style, style) not in STYLES:
+        allowed = ", ".join([*STYLES, *_STYLE_ALIASES])
+        raise invalid_field("style", f"The field 'style' must be one of: {allowed}.")
+    return text, _STYLE_ALIASES.get(style, style)
+
+
+def _model_entry(model: ServedModel) -> dict[str, Any]:
+    speeds = {entry.id: entry.speed for entry in load_catalogue().models}
+    entry: dict[str, Any] = {
+        "id": model.id,
+        "name": model.name,
+        "languages": len(model.languages),
+        "speed": (speeds.get(model.id) or Speed.STANDARD).value,
+    }
+    if model.runs != model.id:
+        entry["runs"] = model.runs
+    return entry
+
+
+def _status(tiers: dict[str, bool], asr: Tier) -> str:
+    if not tiers[asr.name]:
+        return "unavailable"
+    return "ok" if all(tiers.values()) else "degraded"

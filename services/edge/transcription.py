@@ -1,0 +1,145 @@
+"""One recording's way through the mesh: decode once, listen and diarize at the same time, merge."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from services.edge.clients import AsrClient, Diarization, DiarizeClient, Recognition
+from services.edge.form import TranscribeOptions
+from services.edge.media import DecodeLimits, decode
+from services.edge.merge import merge
+from services.edge.spool import SpoolFile
+from services.edge.transcript import Transcript
+from services.runtime.errors import MeshError
+
+OnProgress = Callable[[str, float], None]
+"""Takes the stage (`decoding` or `transcribing`) and the share of it that is done, 0 to 1."""
+
+# At 256 KiB a chunk: how far the decoder may run ahead of the slower of the two services.
+_CHUNKS_AHEAD = 4
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """The services that a transcription needs."""
+
+    asr: AsrClient
+    diarize: DiarizeClient
+    tier_wait_seconds: float
+    max_audio_seconds: float
+
+
+async def transcribe(
+    mesh: Mesh, file: SpoolFile, options: TranscribeOptions, request_id: str, progress: OnProgress
+) -> Transcript:
+    """Turn the recording in `file` into a transcript.
+
+    Cancelling this coroutine ends the decoder and both calls.
+
+    Raises:
+        MeshError: the file is no recording that can be read, or a service failed.
+    """
+    await mesh.asr.tier.wait_serving(mesh.tier_wait_seconds)
+    if options.diarize:
+        await mesh.diarize.tier.wait_serving(mesh.tier_wait_seconds)
+    progress("decoding", 0.0)
+    async with decode(file.fileno(), DecodeLimits(max_seconds=mesh.max_audio_seconds)) as decoding:
+        await decoding.probe()
+        recognition, diarization = await _listen(mesh, decoding.pcm(), options, request_id, progress)
+    return _merged(recognition, diarization)
+
+
+async def _listen(
+    mesh: Mesh, pcm: AsyncIterator[bytes], options: TranscribeOptions, request_id: str, progress: OnProgress
+) -> tuple[Recognition, Diarization | None]:
+    done = _Shares(progress)
+    feeds = [_Feed()]
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            hearing = tasks.create_task(
+                mesh.asr.recognize(
+                    feeds[0].chunks(),
+                    model=options.model,
+                    language=options.language,
+                    request_id=request_id,
+                    progress=done.share(),
+                )
+            )
+            diarizing: asyncio.Task[Diarization] | None = None
+            if options.diarize:
+                feeds.append(_Feed())
+                diarizing = tasks.create_task(
+                    mesh.diarize.diarize(
+                        feeds[1].chunks(),
+                        speakers=options.speakers,
+                        request_id=request_id,
+                        progress=done.share(),
+                    )
+                )
+            await _pump(pcm, feeds)
+    except* MeshError as group:
+        raise _first(group) from None
+    return hearing.result(), diarizing.result() if diarizing else None
+
+
+class _Feed:
+    """A short queue of chunks to one service; full, it holds up the decoder."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(_CHUNKS_AHEAD)
+
+    async def put(self, chunk: bytes | None) -> None:
+        await self._queue.put(chunk)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        while (chunk := await self._queue.get()) is not None:
+            yield chunk
+
+
+class _Shares:
+    """The mean of several services' progress."""
+
+    def __init__(self, progress: OnProgress) -> None:
+        self._progress = progress
+        self._done: list[float] = []
+
+    def share(self) -> Callable[[float], None]:
+        index = len(self._done)
+        self._done.append(0.0)
+
+        def report(ratio: float) -> None:
+            self._done[index] = ratio
+            self._progress("transcribing", sum(self._done) / len(self._done))
+
+        return report
+
+
+async def _pump(pcm: AsyncIterator[bytes], feeds: list[_Feed]) -> None:
+    async for chunk in pcm:
+        for feed in feeds:
+            await feed.put(chunk)
+    for feed in feeds:
+        await feed.put(None)
+
+
+def _first(group: BaseExceptionGroup[MeshError]) -> MeshError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, MeshError)
+    return error
+
+
+def _merged(recognition: Recognition, diarization: Diarization | None) -> Transcript:
+    segments, speakers = recognition.segments, tuple[str, ...]()
+    if diarization is not None:
+        segments, speakers = merge(segments, diarization.turns, diarization.exclusive_turns)
+    return Transcript(
+        segments=segments,
+        language=recognition.language,
+        language_probability=recognition.language_probability,
+        duration=recognition.duration,
+        model=recognition.model,
+        diarized=diarization is not None,
+        speakers=speakers,
+    )

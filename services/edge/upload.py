@@ -1,0 +1,115 @@
+"""A multipart upload: the file to the spool byte by byte, the other fields to text."""
+
+from dataclasses import dataclass
+
+from aiohttp import BodyPartReader, web
+
+from services.edge.form import FIELDS
+from services.edge.spool import Spool, SpoolFile, too_large
+from services.runtime.errors import Fault, MeshError, invalid_field
+
+_CHUNK_BYTES = 256 * 1024
+_LONGEST_VALUE_BYTES = 1024
+# What boundaries, part headers and the other fields may add to the file itself.
+_FORM_BYTES = 64 * 1024
+
+_HOW = "Send multipart/form-data with the recording in the field 'file', such as curl -F file=@meeting.mp3."
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What came in."""
+
+    file: SpoolFile
+    """The recording; whoever holds the upload closes it."""
+    fields: dict[str, str]
+    """The other fields as they were sent."""
+
+
+async def receive_upload(request: web.Request, spool: Spool, max_bytes: int) -> Upload:
+    """Read the form of `request`; fields may come in any order.
+
+    Raises:
+        MeshError: INVALID for anything that is not such a form, TOO_LARGE as soon as that is known.
+    """
+    if request.content_length is not None and request.content_length > max_bytes + _FORM_BYTES:
+        raise too_large(max_bytes)
+    await _refuse_other_bodies(request)
+    file: SpoolFile | None = None
+    fields: dict[str, str] = {}
+    try:
+        async for part in await request.multipart():
+            if not isinstance(part, BodyPartReader):
+                raise _malformed()
+            name = _name(part)
+            if name == "file":
+                if file is not None:
+                    raise invalid_field("file", "Send one file a request; the field 'file' came twice.")
+                file = await _receive_file(part, spool, max_bytes)
+            elif name in fields:
+                raise invalid_field(name, f"The field '{name}' came twice.")
+            else:
+                fields[name] = await _receive_value(name, part)
+        if file is None:
+            raise invalid_field("file", f"The field 'file' is missing. {_HOW}")
+    except BaseException as error:
+        if file is not None:
+            file.close()
+        # aiohttp says with a bare ValueError (or an assertion) that a body is not what it claims to be.
+        if isinstance(error, ValueError | AssertionError | RuntimeError):
+            raise _malformed() from error
+        raise
+    return Upload(file, fields)
+
+
+async def _refuse_other_bodies(request: web.Request) -> None:
+    if request.content_type != "multipart/form-data":
+        raise MeshError(Fault.INVALID, f"The body is not a form. {_HOW}", code="not_a_form", field="file")
+    length = request.content_length
+    if length is not None and length < len("[object FormData]") + 1 and b"[object" in await request.read():
+        raise MeshError(
+            Fault.INVALID,
+            "The body is the text '[object FormData]': Node's fetch does not know the 'form-data' package. "
+            "Use the built-in FormData (form.append('file', await fs.openAsBlob(path), 'name.mp3')) "
+            "or node-fetch 2.",
+            code="not_a_form",
+            field="file",
+        )
+
+
+def _name(part: BodyPartReader) -> str:
+    name = part.name or ""
+    if name != "file" and name not in FIELDS:
+        allowed = ", ".join(["file", *FIELDS])
+        raise invalid_field(name[:64], f"There is no field {name[:64]!r}; the fields are: {allowed}.")
+    return name
+
+
+async def _receive_file(part: BodyPartReader, spool: Spool, max_bytes: int) -> SpoolFile:
+    if part.filename is None:
+        raise invalid_field("file", f"The field 'file' holds text instead of a file. {_HOW}")
+    file = spool.open(max_bytes)
+    try:
+        while chunk := await part.read_chunk(_CHUNK_BYTES):
+            await file.write(chunk)
+        await file.flush()
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+async def _receive_value(name: str, part: BodyPartReader) -> str:
+    value = bytearray()
+    while chunk := await part.read_chunk(_LONGEST_VALUE_BYTES):
+        value += chunk
+        if len(value) > _LONGEST_VALUE_BYTES:
+            raise invalid_field(name, f"The field '{name}' is longer than any value that is allowed.")
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise invalid_field(name, f"The field '{name}' is not UTF-8 text.") from None
+
+
+def _malformed() -> MeshError:
+    return MeshError(Fault.INVALID, f"The form is malformed. {_HOW}", code="malformed_form", field="file")

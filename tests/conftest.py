@@ -1,0 +1,66 @@
+"""What tests of several parts share: real servers on loopback, and where recordings come from."""
+
+import contextlib
+import importlib.util
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import grpc
+import pytest
+
+from services.models.catalogue import model_folder
+from services.models.folders import default_models_dir
+from services.runtime.interceptors import CallInterceptor
+
+ROOT = Path(__file__).resolve().parent.parent
+DEV_DATA = ROOT.parent / "shared" / "data" / "dev"
+
+Register = Callable[[grpc.aio.Server], None]
+
+
+@contextlib.asynccontextmanager
+async def serving(register: Register) -> AsyncIterator[str]:
+    """Serve gRPC on a free loopback port, framed as every service is; yield its address."""
+    server = grpc.aio.server(interceptors=[CallInterceptor()])
+    register(server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.stop(0)
+
+
+@pytest.fixture(scope="session")
+def two_speakers() -> Path:
+    """The real two-speaker recording in pyannote.audio's wheel: 30 s, with .rttm and .stm beside it."""
+    # find_spec of the top package imports nothing: the package itself takes seconds and warns.
+    spec = importlib.util.find_spec("pyannote")
+    assert spec is not None
+    for folder in spec.submodule_search_locations or []:
+        sample = Path(folder) / "audio" / "sample" / "sample.wav"
+        if sample.exists():
+            return sample
+    raise AssertionError("pyannote.audio carries no sample")
+
+
+@pytest.fixture(scope="session")
+def dev_data() -> Path:
+    """The development recordings beside the checkout."""
+    if not DEV_DATA.is_dir():
+        pytest.skip(f"no development recordings at {DEV_DATA}")
+    return DEV_DATA
+
+
+@pytest.fixture(scope="session")
+def models_dir() -> Path:
+    """The folder of pulled models."""
+    import os
+
+    return default_models_dir(os.environ)
+
+
+@pytest.fixture(scope="session")
+def tiny_en(models_dir: Path) -> Path:
+    """The folder of Whisper tiny.en."""
+    return model_folder(models_dir, "tiny.en")
