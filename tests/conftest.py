@@ -1,34 +1,16 @@
-"""What tests of several parts share: real servers on loopback, and where recordings come from."""
+"""What tests of several parts share: where recordings and models are."""
 
-import contextlib
 import importlib.util
-from collections.abc import AsyncIterator, Callable
+import os
 from pathlib import Path
 
-import grpc
 import pytest
 
 from services.models.catalogue import model_folder
 from services.models.folders import default_models_dir
-from services.runtime.interceptors import CallInterceptor
 
 ROOT = Path(__file__).resolve().parent.parent
 DEV_DATA = ROOT.parent / "shared" / "data" / "dev"
-
-Register = Callable[[grpc.aio.Server], None]
-
-
-@contextlib.asynccontextmanager
-async def serving(register: Register) -> AsyncIterator[str]:
-    """Serve gRPC on a free loopback port, framed as every service is; yield its address."""
-    server = grpc.aio.server(interceptors=[CallInterceptor()])
-    register(server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        await server.stop(0)
 
 
 @pytest.fixture(scope="session")
@@ -55,8 +37,6 @@ def dev_data() -> Path:
 @pytest.fixture(scope="session")
 def models_dir() -> Path:
     """The folder of pulled models."""
-    import os
-
     return default_models_dir(os.environ)
 
 

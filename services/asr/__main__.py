@@ -30,7 +30,7 @@ def _load_models(settings: AsrSettings) -> Models:
         )
         transcriber.warm_up()
         transcribers[model] = transcriber
-    names = {entry.id: entry.display_name for entry in load_catalogue().models}
+    names = {entry.id: entry.name for entry in load_catalogue().models}
     return Models(transcribers, settings.aliases, names)
 
 

@@ -41,7 +41,7 @@ class WhisperTranscriber:
         self._whisper: Any = WhisperModel(
             str(folder), device=device, compute_type=compute_type, cpu_threads=threads, local_files_only=True
         )
-        self._languages: tuple[str, ...] = tuple(self._whisper.supported_languages)
+        self._languages = _languages(self._whisper)
 
     @property
     def model(self) -> str:
@@ -95,6 +95,14 @@ class WhisperTranscriber:
             return []
         speech: list[dict[str, int]] = get_speech_timestamps(samples, VadOptions())
         return speech
+
+
+def _languages(whisper: Any) -> tuple[str, ...]:
+    if not whisper.model.is_multilingual:
+        return ("en",)
+    # faster-whisper lists the newest model's languages for every model; the vocabulary tells the truth.
+    known = whisper.hf_tokenizer.get_vocab()
+    return tuple(code for code in whisper.supported_languages if f"<|{code}|>" in known)
 
 
 def _until_cancelled(segments: Iterator[Segment], listener: Listener) -> Iterator[Segment]:

@@ -2,9 +2,9 @@
 
 Recognized segments run to 30 s; on a screen that is a wall of text. The limits are those common to
 broadcasters (the BBC's and Netflix's timed text guides): two lines, 42 columns a line, 7 s, and each cue on
-the screen long enough to be seen. Where to cut is chosen for the segment as a whole, by dynamic programming over
-its words as TeX does for lines: a cut after a sentence costs nothing, after a comma or at a pause little,
-inside a phrase much, and every cue costs something, so that short ones do not flicker by.
+the screen long enough to be seen. Where to cut is chosen for the segment as a whole, by dynamic programming
+over its words as TeX does for lines: a cut after a sentence costs nothing, after a comma or at a pause
+little, inside a phrase much, and every cue costs something, so that short ones do not flicker by.
 """
 
 import unicodedata
@@ -107,8 +107,8 @@ def _timed(cues: Sequence[Cue], duration: int) -> tuple[Cue, ...]:
     Players drop cues whose end is not after their start.
     """
     timed: list[Cue] = []
-    bounds = [*(cue.start for cue in cues[1:]), duration]
-    for cue, bound in zip(cues, bounds, strict=True):
+    for position, cue in enumerate(cues):
+        bound = cues[position + 1].start if position + 1 < len(cues) else duration
         start = max(timed[-1].end if timed else 0, min(cue.start, duration - 1))
         end = max(min(max(cue.end, start + MIN_CUE_MILLISECONDS), bound), start + 1)
         timed.append(Cue(start, end, cue.lines, cue.speaker))
@@ -126,9 +126,9 @@ def _tokens(segment: Segment) -> list[_Token]:
     for word in words:
         parts = [part for piece in plain(word.text).split() for part in _line_parts(piece)]
         length = (word.end - word.start) / max(len(parts), 1)
-        for number, (text, opens) in enumerate(parts):
+        for number, (text, begins) in enumerate(parts):
             start = word.start + length * number
-            spaced = opens and (number > 0 or word.text[:1].isspace())
+            spaced = begins and (number > 0 or word.text[:1].isspace())
             times = (_milliseconds(start), _milliseconds(start + length))
             tokens.append(_Token(text, columns(text), spaced, *times))
     return tokens

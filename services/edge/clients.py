@@ -101,8 +101,9 @@ class AsrClient:
             await self.tier.wait_serving(wait_seconds)
         elif not self.tier.serving:
             return self._offer
-        with self.tier.errors():
-            answer = await self._stub.ListModels(asr_pb2.ListModelsRequest(), timeout=5)
+        call = self._stub.ListModels(asr_pb2.ListModelsRequest(), timeout=5)
+        with self.tier.errors(call):
+            answer = await call
         self._offer, self._offer_asked = _offer(answer), time.monotonic()
         return self._offer
 
@@ -122,6 +123,7 @@ class AsrClient:
                 yield asr_pb2.RecognizeRequest(audio=chunk)
 
         segments: list[Segment] = []
+        summary: asr_pb2.RecognitionSummary | None = None
         async with _call(
             self.tier, self._stub.Recognize, requests(), request_id, self._request_seconds
         ) as responses:
@@ -132,8 +134,9 @@ class AsrClient:
                     case "progress":
                         progress(response.progress.completed_ratio)
                     case "summary":
-                        return _recognition(segments, response.summary)
-        raise AssertionError("asr ended without a summary")
+                        summary = response.summary
+        assert summary is not None, "asr ended without a summary"
+        return _recognition(segments, summary)
 
 
 class DiarizeClient:
@@ -156,15 +159,17 @@ class DiarizeClient:
             async for chunk in pcm:
                 yield diarize_pb2.DiarizeRequest(audio=chunk)
 
+        found: diarize_pb2.Diarization | None = None
         async with _call(
             self.tier, self._stub.Diarize, requests(), request_id, self._request_seconds
         ) as responses:
             async for response in responses:
                 if response.WhichOneof("event") == "diarization":
                     found = response.diarization
-                    return Diarization(_turns(found.turns), _turns(found.exclusive_turns))
-                progress(response.progress.completed_ratio)
-        raise AssertionError("diarize ended without a result")
+                else:
+                    progress(response.progress.completed_ratio)
+        assert found is not None, "diarize ended without a result"
+        return Diarization(_turns(found.turns), _turns(found.exclusive_turns))
 
 
 class SummarizeClient:
@@ -184,13 +189,15 @@ class SummarizeClient:
         request = summarize_pb2.SummarizeRequest(
             text=text, style=summarize_pb2.SummaryStyle.Value(f"SUMMARY_STYLE_{style.upper()}")
         )
+        summary: Summary | None = None
         async with _call(
             self.tier, self._stub.Summarize, request, request_id, self._request_seconds
         ) as responses:
             async for response in responses:
                 if response.WhichOneof("event") == "summary":
-                    return Summary(response.summary.text, response.summary.model)
-        raise AssertionError("summarize ended without a summary")
+                    summary = Summary(response.summary.text, response.summary.model)
+        assert summary is not None, "summarize ended without a summary"
+        return summary
 
 
 @contextlib.asynccontextmanager
@@ -200,7 +207,7 @@ async def _call(
     """Make a streaming call that never outlives this block: who leaves early cancels the work downstream."""
     call = method(request, metadata=((METADATA_KEY, request_id),), timeout=seconds)
     try:
-        with tier.errors():
+        with tier.errors(call):
             yield call
     finally:
         call.cancel()

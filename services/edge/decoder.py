@@ -2,18 +2,18 @@
 
 It is started by `media`, one child a file, and never serves a second one. It speaks over two descriptors:
 
-    stdin   a Unix socket: one message, the job as JSON, with the file's descriptor beside it (SCM_RIGHTS). So a
-            child can be started, with PyAV loaded, before there is a file for it.
+    stdin   a Unix socket: one message, the job as JSON, with the file's descriptor beside it (SCM_RIGHTS).
+            So a child can be started, with PyAV loaded, before there is a file for it.
     stdout  frames: kind (1 byte), payload length (u32, little endian), payload
-            i   what the file is, as JSON; sent when the first audio has decoded, so a file that begins well is sure
+            i   what the file is, as JSON; sent when the first audio has decoded
             a   PCM, at most 256 KiB, a whole number of samples
             d   done, as JSON: seconds and warnings; the last frame
             e   refused, as JSON: code and sentence; the last frame
 
-The descriptor is all that the child can reach: FFmpeg reads through our own file object, may use no protocol and
-only demuxers that read one file; only audio decoders may open, so a video track is never decoded, not even to
-probe it. Limits on memory, CPU time, files and processes hold before the first byte is read. PyAV is imported
-in functions: the parent shares this module's constants and must stay without it.
+The descriptor is all that the child can reach: FFmpeg reads through our own file object, may use no protocol
+and only demuxers that read one file; only audio decoders may open, so a video track is never decoded, not
+even to probe it. Limits on memory, CPU time, files and processes hold before the first byte is read. PyAV is
+imported in functions: the parent shares this module's constants and must stay without it.
 """
 
 import ctypes
@@ -23,7 +23,6 @@ import resource
 import signal
 import socket
 import struct
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -46,8 +45,8 @@ KIND_ERROR: Final = b"e"
 MAX_PAYLOAD_BYTES: Final = 256 * 1024
 """Most that one frame carries: 8 s of PCM."""
 
-EXIT_NOT_STARTED: Final = 70
-"""Exit status when the child could not even begin (EX_SOFTWARE): our fault, not the file's."""
+EXIT_DECODING_FAILED: Final = 65
+"""Exit status when not even an error frame could be written (EX_DATAERR); another one is our own fault."""
 
 _FIRST_CHUNK_BYTES: Final = 32 * 1024
 _FLUSH_SECONDS: Final = 0.25
@@ -67,9 +66,19 @@ _EXACT_FORMATS: Final = frozenset(
 )
 
 # Demuxers that read one file and nothing else. mpegvideo: so that a bare video says "no audio track".
-_DEMUXERS: Final = "mp3,wav,w64,flac,ogg,mov,aac,asf,matroska,avi,mpeg,mpegts,mpegvideo,aiff,au,caf,amr,amrnb,amrwb,flv,ac3,eac3"
-_AUDIO_DECODERS: Final = frozenset(
-    ["aac", "aac_fixed", "aac_latm", "ac3", "ac3_fixed", "eac3", "alac", "amrnb", "amrwb", "libopencore_amrnb", "libopencore_amrwb", "dca", "flac", "gsm", "gsm_ms", "mp1", "mp1float", "mp2", "mp2float", "mp3", "mp3float", "nellymoser", "opus", "libopus", "speex", "libspeex", "vorbis", "libvorbis", "wmalossless", "wmapro", "wmav1", "wmav2", "wmavoice", "adpcm_g722", "adpcm_g726", "adpcm_ima_qt", "adpcm_ima_wav", "adpcm_ms", "adpcm_swf", "adpcm_yamaha", "pcm_alaw", "pcm_mulaw", "pcm_bluray", "pcm_dvd", "pcm_f32be", "pcm_f32le", "pcm_f64be", "pcm_f64le", "pcm_s8", "pcm_s8_planar", "pcm_u8", "pcm_s16be", "pcm_s16be_planar", "pcm_s16le", "pcm_s16le_planar", "pcm_s24be", "pcm_s24le", "pcm_s24le_planar", "pcm_s32be", "pcm_s32le", "pcm_s32le_planar", "pcm_s64be", "pcm_s64le", "pcm_u16be", "pcm_u16le", "pcm_u24be", "pcm_u24le", "pcm_u32be", "pcm_u32le"]
+_DEMUXERS: Final = (
+    "mp3,wav,w64,flac,ogg,mov,aac,asf,matroska,avi,mpeg,mpegts,mpegvideo,"
+    "aiff,au,caf,amr,amrnb,amrwb,flv,ac3,eac3"
+)
+_AUDIO_DECODERS: Final = (
+    "aac,aac_fixed,aac_latm,ac3,ac3_fixed,eac3,alac,amrnb,amrwb,libopencore_amrnb,libopencore_amrwb,dca,flac,"
+    "gsm,gsm_ms,mp1,mp1float,mp2,mp2float,mp3,mp3float,nellymoser,opus,libopus,speex,libspeex,vorbis,libvorbis,"
+    "wmalossless,wmapro,wmav1,wmav2,wmavoice,"
+    "adpcm_g722,adpcm_g726,adpcm_ima_qt,adpcm_ima_wav,adpcm_ms,adpcm_swf,adpcm_yamaha,"
+    "pcm_alaw,pcm_mulaw,pcm_bluray,pcm_dvd,pcm_f32be,pcm_f32le,pcm_f64be,pcm_f64le,pcm_s8,pcm_s8_planar,pcm_u8,"
+    "pcm_s16be,pcm_s16be_planar,pcm_s16le,pcm_s16le_planar,pcm_s24be,pcm_s24le,pcm_s24le_planar,"
+    "pcm_s32be,pcm_s32le,pcm_s32le_planar,pcm_s64be,pcm_s64le,pcm_u16be,pcm_u16le,pcm_u24be,pcm_u24le,"
+    "pcm_u32be,pcm_u32le"
 )
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -219,7 +228,7 @@ class Timeline:
         """File time at the end of what was taken so far, in seconds."""
 
     def place(self, start_seconds: float | None, duration_seconds: float) -> bool:
-        """Take the next frame, and say whether silence goes before it, up to `position - duration_seconds`."""
+        """Take the next frame; True when silence goes before it, up to `position - duration_seconds`."""
         padded = False
         if start_seconds is not None:
             start = start_seconds - self._origin
@@ -243,9 +252,9 @@ class Timeline:
 class Resampler:
     """Turns decoded frames of one shape into 16 kHz mono s16, all channels heard.
 
-    libswresample's down-mix serves the layouts that it knows: it keeps a speaker in the centre or on one side. Of
-    channels without a layout (a field recorder's three microphones) it would guess one and drop channels as
-    low-frequency effects: those are averaged.
+    libswresample's down-mix serves the layouts that it knows: it keeps a speaker in the centre or on one
+    side. Of channels without a layout (a field recorder's three microphones) it would guess one and drop
+    channels as low-frequency effects: those are averaged.
 
     Args:
         frame: the first frame; the following ones have its format, layout and rate.
@@ -264,7 +273,7 @@ class Resampler:
         self._graph.push(frame)
         while True:
             try:
-                ready = self._graph.pull()
+                ready: Any = self._graph.pull()
             except (BlockingIOError, EOFError):
                 return
             yield memoryview(ready.planes[0])[: ready.samples * pcm.SAMPLE_BYTES]
@@ -331,7 +340,9 @@ class Decoding:
             except (FFmpegError, OSError):
                 self._tally.ends_damaged = True
                 packet = None
-            # None: the end; the decoder gives out what it still holds.
+            if packet is not None and packet.size == 0:
+                continue  # PyAV's own mark of the end, or an empty packet that would end the decoder early
+            # None is the end: the decoder gives out what it still holds.
             try:
                 frames = self._stream.codec_context.decode(packet)
             except (FFmpegError, OSError):
@@ -341,7 +352,7 @@ class Decoding:
             if frames:
                 self._tally.ends_damaged = self._tally.ends_damaged and packet is None
                 yield from frames
-            if packet is None or packet.size == 0:
+            if packet is None:
                 return
 
     def _take(self, frame: "AudioFrame") -> None:
@@ -371,19 +382,11 @@ class Decoding:
         warnings = []
         announced = self._probe["duration"]
         if self._tally.ends_damaged:
-            warnings.append(
-                {
-                    "code": "truncated",
-                    "message": f"The recording ends in the middle of a frame: {seconds:.1f} s of it were decoded.",
-                }
-            )
+            cut = f"The recording ends in the middle of a frame: {seconds:.1f} s of it were decoded."
+            warnings.append({"code": "truncated", "message": cut})
         elif announced is not None and self._falls_short(seconds, announced):
-            warnings.append(
-                {
-                    "code": "truncated",
-                    "message": f"The file announces {announced:.1f} s of audio, but holds only {seconds:.1f} s.",
-                }
-            )
+            short = f"The file announces {announced:.1f} s of audio, but holds only {seconds:.1f} s."
+            warnings.append({"code": "truncated", "message": short})
         damaged = self._tally.damaged_packets - (1 if self._tally.ends_damaged else 0)
         if damaged > 0:
             parts = "1 damaged part was" if damaged == 1 else f"{damaged} damaged parts were"
@@ -412,8 +415,8 @@ def open_container(source: FileReader) -> "InputContainer":
     if name is not None:
         raise Refusal(
             "unreadable_media",
-            f'The file holds only the text "[object {name}]": the sending program turned an object into text. '
-            "In Node, use the built-in FormData with fs.openAsBlob.",
+            f'The file holds only the text "[object {name}]": the program that sent it turned an object into '
+            "text. In Node, use the built-in FormData with fs.openAsBlob.",
         )
     other = sniff.other_kind(head)
     if other is not None:
@@ -421,22 +424,23 @@ def open_container(source: FileReader) -> "InputContainer":
             "unreadable_media", f"This is not a media file that we can read (it looks like {other})."
         )
     try:
-        return av.open(
+        container: InputContainer = av.open(
             source,
             container_options={
                 "protocol_whitelist": "none",
                 "format_whitelist": _DEMUXERS,
-                "codec_whitelist": ",".join(sorted(_AUDIO_DECODERS)),
+                "codec_whitelist": _AUDIO_DECODERS,
             },
             metadata_errors="replace",
             buffer_size=_READ_BYTES,
         )
     except (FFmpegError, OSError) as error:
         raise Refusal("unreadable_media", _unopened(head)) from error
+    return container
 
 
 def choose_audio(container: "InputContainer") -> "AudioStream":
-    """Return the track to transcribe: FFmpeg's best one (the default track first), else the first that decodes.
+    """Return the track to transcribe: FFmpeg's best (the default one first), else the first that decodes.
 
     The other tracks are marked so that the demuxer skips them.
 
@@ -448,7 +452,8 @@ def choose_audio(container: "InputContainer") -> "AudioStream":
     tracks = container.streams.audio
     if not tracks:
         raise Refusal("no_audio_track", "The file has no audio track.")
-    readable = [t for t in tracks if t.codec_context is not None and t.codec_context.name in _AUDIO_DECODERS]
+    allowed = frozenset(_AUDIO_DECODERS.split(","))
+    readable = [t for t in tracks if t.codec_context is not None and t.codec_context.name in allowed]
     if not readable:
         raise Refusal("unreadable_media", "The file's audio track is in a coding that we cannot read.")
     best = container.streams.best("audio")
@@ -461,7 +466,7 @@ def choose_audio(container: "InputContainer") -> "AudioStream":
 
 
 def describe(container: "InputContainer", stream: "AudioStream") -> dict[str, Any]:
-    """Return the probe: duration (seconds, None if unknown), container, codec, sample_rate, channels, has_video."""
+    """Return the probe: the fields of `media.Probe`."""
     duration = container.duration / 1e6 if container.duration is not None else None
     if stream.duration is not None and stream.time_base is not None:
         # The track's own end: a picture may run on for an hour after the sound.
@@ -500,7 +505,7 @@ def too_long(max_seconds: float) -> Refusal:
 
 
 def decode(descriptor: int, frames: FrameWriter, max_seconds: float) -> None:
-    """Decode the file behind `descriptor` into `frames`; the last frame is done or error, whatever happens."""
+    """Decode the file behind `descriptor` into `frames`; the last one is done or error, whatever happens."""
     try:
         container = open_container(FileReader(descriptor))
         Decoding(container, choose_audio(container), frames, max_seconds).run()
@@ -516,7 +521,7 @@ def decode(descriptor: int, frames: FrameWriter, max_seconds: float) -> None:
 
 
 def confine() -> None:
-    """Give up what a decoder does not need: files, writing, core dumps, new processes, outliving the parent."""
+    """Give up what a decoder does not need: writing, core dumps, new processes, outliving the parent."""
     libc = ctypes.CDLL(None)
     # Fires when the parent's thread that started us ends; the edge starts children from its main thread.
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -544,23 +549,23 @@ def send_job(channel: socket.socket, job: Job, descriptor: int) -> None:
 
 
 def main() -> None:
-    """Serve one job and end."""
+    """Serve one job and end the process."""
     confine()
-    try:
-        import av
+    import av
 
-        av.logging.set_level(None)
-        given = receive_job(socket.socket(fileno=0))
-        if given is None:
-            os._exit(0)
-        job, descriptor = given
-        resource.setrlimit(resource.RLIMIT_CPU, (job.cpu_seconds, job.cpu_seconds + 1))
-        resource.setrlimit(resource.RLIMIT_AS, (job.memory_bytes, job.memory_bytes))
-    except Exception:  # noqa: BLE001 - whatever it is, it is not the file's fault, and the status says so
-        sys.excepthook(*sys.exc_info())
-        os._exit(EXIT_NOT_STARTED)
-    decode(descriptor, FrameWriter(1), job.max_seconds)
-    os._exit(0)  # no clean-up of a library that a hostile file may have confused
+    av.logging.set_level(None)
+    given = receive_job(socket.socket(fileno=0))
+    if given is None:
+        os._exit(0)
+    job, descriptor = given
+    resource.setrlimit(resource.RLIMIT_CPU, (job.cpu_seconds, job.cpu_seconds + 1))
+    resource.setrlimit(resource.RLIMIT_AS, (job.memory_bytes, job.memory_bytes))
+    status = EXIT_DECODING_FAILED
+    try:
+        decode(descriptor, FrameWriter(1), job.max_seconds)
+        status = 0
+    finally:
+        os._exit(status)  # no clean-up of a library that a hostile file may have confused
 
 
 def _resampling_graph(frame: "AudioFrame") -> "Graph":
@@ -595,8 +600,10 @@ def _unopened(head: bytes) -> str:
     if kind is None:
         return "This is not a media file that we can read."
     if kind == sniff.MP4:
-        return f"The file looks like {kind}, but its index (moov) is missing or damaged, as after an interrupted recording."
-    return f"The file looks like {kind}, but it is damaged or cut off."
+        damage = "its index (moov) is missing or damaged, as after an interrupted recording"
+    else:
+        damage = "it is damaged or cut off"
+    return f"The file looks like {kind}, but {damage}."
 
 
 def _format_name(container: "InputContainer") -> str:

@@ -1,18 +1,19 @@
 """Decoding from the edge's side: a child process a file, its frames as they come, its end whatever happens.
 
-The parent reads a frame only when it is asked for the next, and keeps no more than one plus the pipe's buffer:
-the pipe fills, the child waits, and memory stays the same for a file of any length. What the child says is not
-trusted: it has met hostile bytes (sizes are checked, JSON is validated).
+The parent reads a frame only when it is asked for the next, and keeps no more than one plus the pipe's
+buffer: the pipe fills, the child waits, and memory stays the same for a file of any length. What the child
+says is not trusted: it has met hostile bytes (sizes are checked, JSON is validated).
 """
 
 import asyncio
 import json
 import math
+import os
 import signal
 import socket
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -123,7 +124,7 @@ class Decoding:
                 raise self._broken("malformed probe") from error
         return self._probe
 
-    async def pcm(self) -> AsyncGenerator[bytes]:
+    async def pcm(self) -> AsyncGenerator[bytes, None]:
         """Yield the audio, 16 kHz mono s16, in chunks of at most 256 KiB; the child waits between two chunks.
 
         Raises:
@@ -180,10 +181,10 @@ class Decoding:
     async def _ended(self) -> Exception:
         """Return the error for a child that ended in the middle of its work."""
         status = await self._process.wait()
-        if status >= 0:
-            # A crash is the file's doing; an exit is not: the child could not begin, or it broke its protocol.
-            return RuntimeError(f"the decoder ended with status {status} before its work was done")
-        return self._broken(signal.Signals(-status).name)
+        if status < 0 or status == decoder.EXIT_DECODING_FAILED:
+            return self._broken(f"exit status {status}")
+        # Another exit is not the file's doing: the child could not begin.
+        return RuntimeError(f"the decoder ended with status {status} before its work was done")
 
     def _broken(self, reason: str) -> MeshError:
         log.warning("decoder_broken", reason=reason)
@@ -200,8 +201,8 @@ async def decode(descriptor: int, limits: DecodeLimits | None = None) -> AsyncIt
     """Decode the file behind `descriptor` in a child process, which is gone when the context is left.
 
     Args:
-        descriptor: a regular file, complete; read from its beginning, its offset is left alone. It may be closed
-            as soon as the context is entered.
+        descriptor: a regular file, complete; read from its beginning, its offset is left alone. It may be
+            closed as soon as the context is entered.
         limits: what the file may cost.
     """
     limits = limits or DecodeLimits()
@@ -220,7 +221,7 @@ async def _start(descriptor: int, job: decoder.Job) -> asyncio.subprocess.Proces
         return await asyncio.create_subprocess_exec(
             sys.executable,
             *_COMMAND,
-            stdin=theirs,
+            stdin=theirs.fileno(),
             stdout=asyncio.subprocess.PIPE,
             env=_ENVIRONMENT,
             cwd="/",
@@ -231,7 +232,9 @@ async def _start(descriptor: int, job: decoder.Job) -> asyncio.subprocess.Proces
 async def _end(process: asyncio.subprocess.Process) -> None:
     """Kill the child if it lives, and reap it; what it still had to say is thrown away."""
     if process.returncode is None:
-        process.kill()
+        # Not process.kill(): it polls first, and may so reap the child before asyncio's watcher does.
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
     assert process.stdout is not None
     # A paused pipe would keep its transport open: read it out, which after the kill is one buffer at most.
     while await process.stdout.read(_PIPE_BUFFER_BYTES):

@@ -10,7 +10,7 @@ _OPENING: Final = frozenset("“‘«([（「『【〈《¿¡")  # noqa: RUF001
 
 
 def ends_sentence(text: str) -> bool:
-    """Return whether `text` ends with a mark that ends a sentence, with or without a closing quote after it."""
+    """Return whether `text` ends with a mark that ends a sentence, a closing quote after it or not."""
     return _last_mark(text) in _SENTENCE_ENDS
 
 

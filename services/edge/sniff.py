@@ -1,8 +1,8 @@
 """What a file looks like from its first bytes, in words for the one who sent it.
 
-Not a probe: FFmpeg decides what can be decoded. This only names the usual wrong files (a picture, a document, a
-page of text), so that the refusal says what happened. The signatures are those of the formats' own
-specifications, as collected in the file(1) database.
+Not a probe: FFmpeg decides what can be decoded. This only names the usual wrong files (a picture, a document,
+a page of text), so that the refusal says what happened. The signatures are those of the formats' own
+specifications, as collected in the database of file(1).
 """
 
 import re

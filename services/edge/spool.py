@@ -1,8 +1,8 @@
 """Where an upload waits while it is decoded: anonymous files that vanish with the process that holds them.
 
-A spool file has no name (O_TMPFILE), so the kernel frees it when its last descriptor closes, SIGKILL included.
-On a file system without O_TMPFILE the file is made under a name of ours and unlinked at once; what a kill in
-between leaves behind is removed at the next start.
+A spool file has no name (O_TMPFILE), so the kernel frees it when its last descriptor closes, SIGKILL
+included. On a file system without O_TMPFILE the file is made under a name of ours and unlinked at once; what
+a kill in between leaves behind is removed at the next start.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ from typing import Final, Self
 from services.runtime.errors import Fault, MeshError
 
 BATCH_BYTES: Final = 1024 * 1024
-"""Bytes gathered before one write. The page cache takes them in 0.2 ms, but the kernel stops a writer for up to
-0.2 s when the disk cannot follow (dirty page throttling): so a thread writes, and a batch pays for its hand-over."""
+"""Bytes gathered before one write. The page cache takes them at once, but the kernel stops a writer for up to
+0.2 s when the disk cannot follow (dirty page throttling): so a thread writes, a batch at a time."""
 
 _NAME_PREFIX: Final = "speechmesh-spool-"
 _NAME = re.compile(re.escape(_NAME_PREFIX) + r"[0-9a-f]{32}")
@@ -73,7 +73,7 @@ class SpoolFile:
         batch, self._batch = self._batch, bytearray()
         loop = asyncio.get_running_loop()
         self._writing = loop.run_in_executor(None, _write_all, self._descriptor, batch)
-        # Shielded: a caller that is cancelled must not make `close` believe that the thread has left the file.
+        # Shielded: when the caller is cancelled, `close` must still know that the thread holds the file.
         await asyncio.shield(self._writing)
 
     def close(self) -> None:
@@ -163,7 +163,7 @@ def _write_all(descriptor: int, data: bytearray) -> None:
 def _remove_leftovers(folder: Path) -> int:
     """Remove files that a killed process left between making and unlinking; return how many."""
     removed = 0
-    # Another edge may share the folder: what is younger than a minute may be a file that it is just unlinking.
+    # Another edge may share the folder: a younger file may be one that it is just unlinking.
     oldest_kept = time.time() - _STALE_SECONDS
     for entry in os.scandir(folder):
         status = entry.stat(follow_symlinks=False)

@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.runtime.channels import open_channel
-from services.runtime.grpc_errors import from_rpc_error, unavailable
+from services.runtime.grpc_errors import CallEnd, unavailable
 from services.runtime.logs import get_logger
 
 _CHECK_SECONDS = 1.0
@@ -49,13 +50,14 @@ class Tier:
             raise unavailable(self.name) from None
 
     @contextlib.contextmanager
-    def errors(self) -> Iterator[None]:
-        """Turn the failures of calls to this tier into MeshErrors."""
+    def errors(self, call: Any) -> Iterator[None]:
+        """Turn the failure of `call`, just made to this tier, into a MeshError."""
+        end = CallEnd(call)
         try:
             yield
         except grpc.aio.AioRpcError as error:
-            translated = from_rpc_error(error, self.name)
-            if translated.code == f"{self.name}_unavailable":
+            translated = end.explain(error, self.name)
+            if translated.code == unavailable(self.name).code:
                 self._note(serving=False)
             raise translated from error
 

@@ -28,9 +28,11 @@ def configure_logs(service: str, level: str = "info", log_format: Literal["text"
     ]
     if log_format == "json":
         shared.append(add_service)
-        tail: list[Any] = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        tail: list[Any] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
-        tail = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        # The pretty tracebacks would print local variables: transcripts and keys among them.
+        plain = structlog.dev.plain_traceback
+        tail = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
     structlog.configure(
         processors=[*shared, *tail],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),

@@ -1,0 +1,31 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.asr.engine import Segment, Word
+from services.asr.word_times import Clock
+
+_times = st.floats(-10, 100, allow_nan=False)
+_words = st.builds(Word, text=st.just(" a"), start=_times, end=_times, probability=st.just(0.5))
+
+
+def _segment(words: list[Word]) -> Segment:
+    return Segment(0, 0, "a", tuple(words), 0.5, -0.1, 0.0, 1.0, "en")
+
+
+@given(st.lists(st.lists(_words, min_size=1, max_size=5), max_size=8), st.floats(0, 60))
+def test_times_never_run_backwards_and_stay_inside(groups: list[list[Word]], duration: float) -> None:
+    ordered = list(Clock(duration).order(map(_segment, groups)))
+
+    times = [time for segment in ordered for word in segment.words for time in (word.start, word.end)]
+    assert times == sorted(times)
+    assert all(0 <= time <= duration for time in times)
+    assert [len(segment.words) for segment in ordered] == [len(words) for words in groups]
+
+
+def test_lawful_times_stay_as_they_are() -> None:
+    words = [Word(" a", 0.0, 0.5, 0.5), Word(" b", 0.5, 0.5, 0.5), Word(" c", 0.75, 1.0, 0.5)]
+
+    (segment,) = Clock(2.0).order([_segment(words)])
+
+    assert segment.words == tuple(words)
+    assert (segment.start, segment.end) == (0.0, 1.0)
