@@ -1,0 +1,46 @@
+from pathlib import Path
+
+import pytest
+
+from services.asr.config import AsrSettings
+from services.cli.deployment import PORTS_NEEDED, Site, models_needed, settings_for
+from services.cli.profiles import PROFILES, ProfileName, thread_settings
+from services.diarize.config import DiarizeSettings
+from services.edge.config import EdgeSettings
+from services.models.catalogue import load_catalogue
+from services.runtime.settings import unknown_variables
+from services.summarize.config import SummarizeSettings
+
+SITE = Site("127.0.0.1", 8080, Path("/data"), Path("/models"))
+
+
+@pytest.mark.parametrize("name", list(ProfileName))
+def test_the_catalogue_and_the_services_agree_on_what_a_profile_needs(name: ProfileName) -> None:
+    settings = settings_for(SITE, PROFILES[name], {}, cores=2, ports=range(PORTS_NEEDED))
+    assert set(models_needed(settings)) == {model.id for model in load_catalogue().profile(name.value)}
+
+
+@pytest.mark.parametrize("service", [AsrSettings, DiarizeSettings, SummarizeSettings, EdgeSettings])
+@pytest.mark.parametrize("name", list(ProfileName))
+def test_the_services_understand_all_that_they_are_told(
+    name: ProfileName, service: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_for(SITE, PROFILES[name], {}, cores=2, ports=range(1, PORTS_NEEDED + 1))
+    assert unknown_variables(service, settings) == []
+    for variable, value in settings.items():
+        monkeypatch.setenv(variable, value)
+    assert service().metrics_listen.startswith("127.0.0.1:")
+
+
+@pytest.mark.parametrize(
+    ("cores", "asr", "diarize"), [(1, "1", "1"), (2, "1", "1"), (5, "2", "3"), (8, "4", "4")]
+)
+def test_asr_and_diarize_share_the_cores_of_a_machine(cores: int, asr: str, diarize: str) -> None:
+    threads = thread_settings(PROFILES[ProfileName.CPU], cores)
+    assert threads["SPEECHMESH_ASR_THREADS"] == asr
+    assert threads["SPEECHMESH_DIARIZE_THREADS"] == diarize
+    assert threads["SPEECHMESH_SUMMARIZE_THREADS"] == str(cores)
+
+
+def test_with_a_gpu_the_services_keep_their_own_number_of_threads() -> None:
+    assert thread_settings(PROFILES[ProfileName.GPU], 8) == {}

@@ -1,0 +1,157 @@
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.edge.captions import (
+    LINE_COLUMNS,
+    MAX_CUE_MILLISECONDS,
+    MAX_LINES,
+    Cue,
+    captions,
+    columns,
+    plain,
+)
+from services.edge.merge import order_words
+from services.edge.transcript import Segment, Word
+
+
+def segment_of(words: list[Word], speaker: int | None = None) -> Segment:
+    text = "".join(word.text for word in words).strip()
+    start, end = (words[0].start, words[-1].end) if words else (0.0, 0.0)
+    return Segment(start, end, text, tuple(words), 0.9, -0.2, 0.0, 1.0, "en", speaker)
+
+
+def evenly(tokens: list[str], step: float = 0.3, start: float = 0.0) -> Segment:
+    words = [Word(text, start + n * step, start + (n + 1) * step, 0.9) for n, text in enumerate(tokens)]
+    return segment_of(words)
+
+
+def english(text: str, step: float = 0.3) -> Segment:
+    return evenly([f" {word}" for word in text.split()], step)
+
+
+def texts(cues: tuple[Cue, ...]) -> list[str]:
+    return [" / ".join(cue.lines) for cue in cues]
+
+
+def test_a_short_segment_is_one_cue_on_one_line() -> None:
+    (cue,) = captions([english("Hello, welcome to the meeting.")], 60.0)
+    assert cue.lines == ("Hello, welcome to the meeting.",)
+    assert (cue.start, cue.end) == (0, 1500)
+
+
+def test_a_cue_ends_with_its_sentence_when_that_fits() -> None:
+    text = "This sentence is the first of two. And here is another one that is rather longer than it was."
+    assert texts(captions([english(text)], 60.0)) == [
+        "This sentence is the first of two.",
+        "And here is another one that / is rather longer than it was.",
+    ]
+
+
+def test_a_long_sentence_is_cut_at_its_comma() -> None:
+    text = (
+        "When the long rain had stopped at last, everybody went out of the house to look at the wide river."
+    )
+    assert texts(captions([english(text)], 60.0))[0] == "When the long rain had stopped at last,"
+
+
+def test_a_cue_does_not_hold_a_long_silence() -> None:
+    words = [Word(" Before", 0.0, 0.5, 0.9), Word(" after", 4.0, 4.5, 0.9)]
+    assert texts(captions([segment_of(words)], 60.0)) == ["Before", "after"]
+
+
+def test_slow_speech_is_cut_at_seven_seconds() -> None:
+    cues = captions([english("one two three four five six", step=2.0)], 60.0)
+    assert all(cue.end - cue.start <= MAX_CUE_MILLISECONDS for cue in cues)
+    assert len(cues) == 2
+
+
+def test_a_word_that_lasts_too_long_leaves_the_screen() -> None:
+    (cue,) = captions([english("Ooooh", step=20.0)], 60.0)
+    assert cue.end == MAX_CUE_MILLISECONDS
+
+
+def test_scripts_without_spaces_are_broken_by_their_width() -> None:
+    text = "我在这一个讲堂中、便须常常随喜我那同学们的拍手和喝采。我倒没有什么不愿意的。"
+    cues = captions([evenly(list(text), step=0.2)], 60.0)
+    assert "".join(line for cue in cues for line in cue.lines) == text
+    assert all(columns(line) <= LINE_COLUMNS for cue in cues for line in cue.lines)
+    assert not any(line[0] in "、。" for cue in cues for line in cue.lines)
+
+
+def test_a_word_wider_than_a_line_is_parted() -> None:
+    link = "https://example.org/" + "a" * 120
+    cues = captions([english(f"See {link} now.")], 60.0)
+    lines = [line for cue in cues for line in cue.lines]
+    assert max(map(len, lines)) <= LINE_COLUMNS
+    assert "".join(lines).replace(" ", "") == f"See{link}now."
+
+
+def test_a_long_word_that_fits_is_left_whole() -> None:
+    word = "Donaudampfschifffahrtsgesellschaft"
+    assert any(
+        word in line for cue in captions([english(f"Die alte {word} bleibt.")], 9.0) for line in cue.lines
+    )
+
+
+def test_the_prefix_counts_as_part_of_the_line() -> None:
+    segment = segment_of([Word(" " + "x" * 20, n, n + 0.5, 0.9) for n in range(3)], speaker=0)
+    (cue, *_) = captions([segment], 60.0, ["Speaker 1:"])
+    assert cue.lines[0] == "Speaker 1: " + "x" * 20
+
+
+def test_an_unknown_speaker_has_no_prefix() -> None:
+    assert texts(captions([english("Who said that?")], 60.0, ["Speaker 1:"])) == ["Who said that?"]
+
+
+def test_a_short_cue_stays_until_it_can_be_read_or_the_next_one_comes() -> None:
+    cues = captions([evenly([" Yes."]), evenly([" No."], start=0.5), evenly([" Maybe."], start=5.0)], 5.4)
+    assert [(cue.start, cue.end) for cue in cues] == [(0, 500), (500, 1500), (5000, 5400)]
+
+
+def test_a_cue_of_no_length_gets_one() -> None:
+    cues = captions([evenly([" a"], step=0.0, start=3.0), evenly([" b"], step=0.0, start=3.0)], 3.0)
+    assert [(cue.start, cue.end) for cue in cues] == [(2999, 3000), (3000, 3001)]
+
+
+def test_a_segment_whose_words_are_not_known_is_cut_all_the_same() -> None:
+    text = " ".join(["something"] * 30)
+    segment = Segment(0.0, 12.0, text, (), 0.9, -0.2, 0.0, 1.0, "en")
+    cues = captions([segment], 60.0)
+    assert " ".join(line for cue in cues for line in cue.lines) == text
+    assert cues[-1].end == 12000
+
+
+def test_text_without_anything_to_show_gives_no_cue() -> None:
+    assert captions([evenly([" \n", "\x00"])], 60.0) == ()
+
+
+def test_white_space_and_control_characters_do_not_reach_the_screen() -> None:
+    assert plain(" a\r\n\r\nb\x00\x07c\u2028d ") == "a bc d"
+
+
+times = st.floats(0.0, 30.0)
+tokens = st.sampled_from(
+    [" and", " so,", " yes.", "-like", "那", "。", " 日本", " \n", " " + "w" * 50, "é" * 30]
+)
+any_words = st.lists(st.builds(Word, tokens, times, times, st.just(0.9)), max_size=30)
+any_speaker = st.sampled_from([None, 0, 1])
+
+
+@given(st.lists(st.tuples(any_words, any_speaker), max_size=5), st.booleans())
+def test_cues_keep_every_law(talk: list[tuple[list[Word], int | None]], named: bool) -> None:
+    segments = order_words([segment_of(words, speaker) for words, speaker in talk], 30.0)
+    prefixes = ["Speaker 1:", "Speaker 2:"] if named else []
+    cues = captions(segments, 30.0, prefixes)
+    for cue in cues:
+        assert 0 <= cue.start < cue.end
+        assert cue.end - cue.start <= MAX_CUE_MILLISECONDS
+        assert 1 <= len(cue.lines) <= MAX_LINES
+        assert all(line.strip() and columns(line) <= LINE_COLUMNS for line in cue.lines)
+    assert all(before.end <= after.start for before, after in pairwise(cues))
+    shown = "".join(line for cue in cues for line in cue.lines)
+    for prefix in prefixes:
+        shown = shown.replace(prefix, "")
+    said = "".join(plain(word.text) for segment in segments for word in segment.words)
+    assert shown.replace(" ", "") == said.replace(" ", "")

@@ -1,0 +1,281 @@
+import math
+from dataclasses import replace
+from itertools import groupby, pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.edge.merge import merge, order_words
+from services.edge.transcript import Segment, Turn, Word
+
+
+def said(*words: tuple[str, float, float], probability: float = 0.9) -> Segment:
+    """Return a segment of (text, start, end) words."""
+    made = tuple(Word(text, start, end, probability) for text, start, end in words)
+    text = "".join(word.text for word in made).strip()
+    return Segment(made[0].start, made[-1].end, text, made, probability, -0.2, 0.01, 1.1, "en")
+
+
+def evenly(text: str, start: float, step: float = 0.3) -> Segment:
+    """Return a segment whose words take `step` seconds each, without pauses."""
+    words = enumerate(text.split())
+    return said(*((f" {word}", start + step * n, start + step * (n + 1)) for n, word in words))
+
+
+def speakers_of(segments: tuple[Segment, ...]) -> list[int | None]:
+    return [word.speaker for segment in segments for word in segment.words]
+
+
+def by_speaker(segments: tuple[Segment, ...]) -> list[tuple[int | None, str]]:
+    return [(segment.speaker, segment.text) for segment in segments]
+
+
+# --- times ---
+
+
+def test_a_word_that_runs_backwards_is_moved_to_the_one_ahead_of_it() -> None:
+    (segment,) = order_words([said((" a", 1.0, 2.0), (" b", 0.5, 0.7), (" c", 2.5, 2.4))], 10.0)
+    assert [(word.start, word.end) for word in segment.words] == [(1.0, 1.0), (1.0, 1.0), (2.5, 2.5)]
+
+
+def test_an_end_is_cut_back_to_the_next_start_across_segments() -> None:
+    first, second = order_words([said((" a", 0.0, 3.0)), said((" b", 2.0, 4.0))], 10.0)
+    assert (first.end, second.start) == (2.0, 2.0)
+
+
+def test_times_are_kept_inside_the_recording() -> None:
+    (segment,) = order_words([said((" a", -1.0, 0.5), (" b", 4.0, 9.0), (" c", 9.0, 9.5))], 5.0)
+    assert [(word.start, word.end) for word in segment.words] == [(0.0, 0.5), (4.0, 5.0), (5.0, 5.0)]
+
+
+def test_an_empty_segment_falls_away_and_one_without_words_keeps_its_text() -> None:
+    empty = Segment(0.0, 1.0, " ", (), 0.0, 0.0, 0.9, 1.0, "en")
+    unaligned = Segment(1.0, 2.0, "not aligned", (), 0.5, 0.0, 0.0, 1.0, "en")
+    (kept,) = order_words([empty, unaligned], 5.0)
+    assert [word.text for word in kept.words] == ["not aligned"]
+    assert (kept.start, kept.end) == (1.0, 2.0)
+
+
+# --- who said it ---
+
+
+def test_without_turns_every_speaker_is_unknown() -> None:
+    segments, names = merge([evenly("nobody was asked", 0.0)], [], [])
+    assert speakers_of(segments) == [None, None, None]
+    assert names == ()
+
+
+def test_without_words_there_are_no_speakers() -> None:
+    assert merge([], [Turn(0.0, 1.0, 0)], []) == ((), ())
+
+
+def test_a_segment_is_cut_where_the_speaker_changes() -> None:
+    segment = evenly("How are you? I am fine.", 0.0)
+    turns = [Turn(0.0, 0.9, 4), Turn(0.9, 1.8, 2)]
+    segments, names = merge([segment], turns, turns)
+    assert by_speaker(segments) == [(0, "How are you?"), (1, "I am fine.")]
+    assert names == ("Speaker 1", "Speaker 2")
+    assert (segments[0].end, segments[1].start) == (segment.words[2].end, segment.words[3].start)
+    assert {piece.average_log_probability for piece in segments} == {segment.average_log_probability}
+
+
+def test_confidence_is_the_mean_of_the_words_that_are_left() -> None:
+    words = (Word(" a", 0.0, 0.4, 0.2), Word(" b", 0.4, 0.8, 0.4), Word(" c", 1.0, 1.4, 0.9))
+    segment = replace(said((" a", 0.0, 1.4)), words=words)
+    segments, _ = merge([segment], [], [Turn(0.0, 0.8, 0), Turn(1.0, 1.4, 1)])
+    assert [piece.confidence for piece in segments] == pytest.approx([0.3, 0.9])
+
+
+def test_speakers_are_numbered_by_their_first_word_not_by_their_first_turn() -> None:
+    turns = [Turn(0.0, 0.2, 0), Turn(1.0, 2.0, 7), Turn(3.0, 4.0, 0)]
+    segments, names = merge([evenly("first one", 1.0), evenly("second one", 3.0)], turns, turns)
+    assert by_speaker(segments) == [(0, "first one"), (1, "second one")]
+    assert len(names) == 2
+
+
+def test_a_speaker_without_a_word_gets_no_name() -> None:
+    turns = [Turn(0.0, 1.0, 0), Turn(5.0, 6.0, 1)]
+    assert merge([evenly("just me", 0.0)], turns, turns)[1] == ("Speaker 1",)
+
+
+def test_a_word_goes_to_who_holds_most_of_it() -> None:
+    turns = [Turn(0.0, 1.1, 0), Turn(1.1, 3.0, 1)]
+    segments, _ = merge([said((" Yes.", 0.5, 0.9), (" Mostly", 1.0, 1.5), (" his", 1.5, 1.8))], [], turns)
+    assert speakers_of(segments) == [0, 1, 1]
+
+
+def test_a_narrow_word_goes_to_who_speaks_through_the_whole_of_it() -> None:
+    exclusive = [Turn(0.0, 1.19, 0), Turn(1.19, 3.0, 1)]
+    overlapping = [Turn(0.0, 1.4, 0), Turn(1.19, 3.0, 1)]
+    segments, _ = merge([said((" So", 0.7, 1.0), (" there.", 1.0, 1.4))], overlapping, exclusive)
+    assert speakers_of(segments) == [0, 0]
+
+
+def test_overlapping_turns_alone_are_enough() -> None:
+    segments, _ = merge([evenly("one two", 0.0)], [Turn(0.0, 1.0, 3)], [])
+    assert speakers_of(segments) == [0, 0]
+
+
+@pytest.mark.parametrize(("start", "speaker"), [(1.4, 0), (1.6, None)])
+def test_a_word_in_a_gap_takes_a_turn_only_when_it_is_near(start: float, speaker: int | None) -> None:
+    segments, _ = merge(
+        [evenly("Fine. Really.", 0.2), said((" What?", start, start + 0.3))], [], [Turn(0.0, 1.0, 0)]
+    )
+    assert speakers_of(segments)[-1] == speaker
+
+
+def test_a_gap_between_two_turns_goes_to_the_nearer_one() -> None:
+    turns = [Turn(0.0, 1.0, 0), Turn(1.8, 3.0, 1)]
+    words = said((" Done.", 0.4, 1.0), (" Well.", 1.4, 1.7), (" Now.", 2.0, 2.4))
+    assert speakers_of(merge([words], turns, turns)[0]) == [0, 1, 1]
+
+
+def test_a_gap_inside_a_sentence_belongs_to_its_speaker() -> None:
+    turns = [Turn(0.0, 1.0, 0), Turn(3.5, 5.0, 0)]
+    sentence = evenly("this goes on and on although the turns have a hole here.", 0.0, step=0.4)
+    segments, _ = merge([sentence], turns, turns)
+    assert set(speakers_of(segments)) == {0}
+
+
+def test_a_long_stretch_without_a_turn_stays_unknown() -> None:
+    turns = [Turn(0.0, 1.0, 0), Turn(9.0, 10.0, 0)]
+    segments, _ = merge([evenly(" ".join(["word"] * 33), 0.0)], turns, turns)
+    assert None in speakers_of(segments)
+
+
+def test_a_stretched_word_is_matched_where_it_was_spoken() -> None:
+    turns = [Turn(0.0, 1.3, 0), Turn(1.9, 6.0, 1)]
+    words = [(" I", 0.0, 0.3), (" am", 0.3, 0.6), (" not", 0.6, 0.9), (" sure.", 0.9, 5.0)]
+    segments, _ = merge([said(*words, (" Really?", 5.0, 5.3))], turns, turns)
+    assert speakers_of(segments) == [0, 0, 0, 0, 1]
+    assert segments[0].end == 5.0
+
+
+def test_the_first_word_of_a_sentence_is_matched_at_its_end() -> None:
+    turns = [Turn(0.0, 2.0, 0), Turn(4.0, 6.0, 1)]
+    words = [(" Done.", 0.0, 0.4), (" Well", 0.4, 4.3), (" then", 4.3, 4.6), (" go.", 4.6, 4.9)]
+    assert speakers_of(merge([said(*words)], turns, turns)[0]) == [0, 1, 1, 1]
+
+
+# --- islands ---
+
+
+def test_a_speck_of_a_turn_inside_a_sentence_is_jitter() -> None:
+    turns = [Turn(0.0, 0.9, 0), Turn(0.9, 1.15, 1), Turn(1.15, 3.0, 0)]
+    segments, names = merge([evenly("I think so too my friend.", 0.0)], turns, turns)
+    assert set(speakers_of(segments)) == {0}
+    assert names == ("Speaker 1",)
+
+
+def test_a_backchannel_with_a_turn_of_its_own_is_kept() -> None:
+    turns = [Turn(0.0, 0.9, 0), Turn(0.9, 1.25, 1), Turn(1.25, 3.0, 0)]
+    segments, _ = merge([evenly("I think so yeah my friend.", 0.0)], turns, turns)
+    assert by_speaker(segments) == [(0, "I think so"), (1, "yeah"), (0, "my friend.")]
+
+
+def test_the_last_word_of_a_sentence_comes_back_over_a_jittered_boundary() -> None:
+    turns = [Turn(0.0, 0.85, 0), Turn(0.85, 3.0, 1)]
+    talk = [evenly("I saw you there.", 0.0), evenly("No you did not.", 1.3)]
+    assert by_speaker(merge(talk, turns, turns)[0]) == [(0, "I saw you there."), (1, "No you did not.")]
+
+
+def test_the_first_word_of_a_sentence_comes_back_over_a_jittered_boundary() -> None:
+    turns = [Turn(0.0, 1.65, 0), Turn(1.65, 3.0, 1)]
+    talk = [evenly("I saw you there.", 0.0), evenly("No you did not.", 1.4)]
+    assert by_speaker(merge(talk, turns, turns)[0]) == [(0, "I saw you there."), (1, "No you did not.")]
+
+
+def test_a_last_word_far_from_its_sentences_turn_stays_where_the_turns_put_it() -> None:
+    turns = [Turn(0.0, 0.5, 0), Turn(0.5, 3.0, 1)]
+    talk = [evenly("I saw you there.", 0.0), evenly("No you did not.", 1.3)]
+    assert speakers_of(merge(talk, turns, turns)[0])[:4] == [0, 0, 1, 1]
+
+
+# --- laws ---
+
+times = st.floats(min_value=-2.0, max_value=40.0, allow_nan=False)
+texts = st.sampled_from([" and", " yes.", " no?", "那", "。", " I", " don't", " Texas,"])
+any_word = st.builds(Word, texts, times, times, st.floats(0.0, 1.0))
+any_segment = st.lists(any_word, max_size=8).map(
+    lambda words: Segment(
+        0.0, 1.0, "".join(word.text for word in words).strip(), tuple(words), 0.5, -0.3, 0.1, 1.2, "en"
+    )
+)
+any_talk = st.lists(any_segment, max_size=6)
+any_turn = st.builds(
+    lambda start, length, speaker: Turn(start, start + length, speaker),
+    st.floats(0.0, 40.0),
+    st.floats(0.0, 6.0),
+    st.integers(0, 4),
+)
+any_turns = st.lists(any_turn, max_size=12)
+durations = st.one_of(st.floats(0.0, 50.0), st.just(math.inf))
+
+
+def assert_lawful(segments: tuple[Segment, ...], duration: float) -> None:
+    edges = [0.0]
+    for segment in segments:
+        assert (segment.start, segment.end) == (segment.words[0].start, segment.words[-1].end)
+        edges.extend(time for word in segment.words for time in (word.start, word.end))
+    edges.append(duration)
+    assert all(before <= after for before, after in pairwise(edges))
+
+
+@given(any_talk, durations)
+def test_ordered_times_are_lawful_and_words_stay(talk: list[Segment], duration: float) -> None:
+    ordered = order_words(talk, duration)
+    assert_lawful(ordered, duration)
+    assert [w.text for s in ordered for w in s.words] == [w.text for s in talk for w in s.words]
+    assert order_words(ordered, duration) == ordered
+
+
+@settings(max_examples=300)
+@given(any_talk, any_turns, any_turns)
+def test_merging_keeps_every_law(talk: list[Segment], turns: list[Turn], exclusive: list[Turn]) -> None:
+    segments, names = merge(talk, turns, exclusive)
+    assert_lawful(segments, math.inf)
+    before = [(word.text, word.probability) for segment in talk for word in segment.words]
+    assert [(word.text, word.probability) for segment in segments for word in segment.words] == before
+    for segment in segments:
+        assert {word.speaker for word in segment.words} == {segment.speaker}
+        assert segment.text == "".join(word.text for word in segment.words).strip()
+        assert 0.0 <= segment.confidence <= 1.0
+    seen = [speaker for speaker in dict.fromkeys(speakers_of(segments)) if speaker is not None]
+    assert seen == list(range(len(names)))
+    assert names == tuple(f"Speaker {number + 1}" for number in seen)
+    if not turns and not exclusive:
+        assert set(speakers_of(segments)) <= {None}
+
+
+@given(any_talk, any_turns, any_turns)
+def test_merging_twice_changes_nothing(talk: list[Segment], turns: list[Turn], exclusive: list[Turn]) -> None:
+    segments, names = merge(talk, turns, exclusive)
+    assert merge(segments, turns, exclusive) == (segments, names)
+
+
+@given(any_talk, any_turns)
+def test_speakers_do_not_depend_on_how_words_are_cut_into_segments(
+    talk: list[Segment], turns: list[Turn]
+) -> None:
+    ordered = order_words(talk, math.inf)
+    words = tuple(word for segment in ordered for word in segment.words)
+    whole = [replace(ordered[0], words=words)] if words else []
+    assert speakers_of(merge(whole, turns, turns)[0]) == speakers_of(merge(ordered, turns, turns)[0])
+
+
+@given(any_talk, any_turns)
+def test_neighbouring_segments_differ_unless_they_were_apart_before(
+    talk: list[Segment], turns: list[Turn]
+) -> None:
+    segments, _ = merge(talk, turns, turns)
+    changes = sum(len(list(groupby(word.speaker for word in s.words))) for s in segments)
+    assert changes == len(segments)
+
+
+def test_a_two_hour_recording_takes_a_moment() -> None:
+    words = [said((f" w{n}", n * 0.36, n * 0.36 + 0.3)) for n in range(20_000)]
+    turns = [Turn(n * 1.8, n * 1.8 + 1.9, n % 5) for n in range(4_000)]
+    segments, names = merge(words, turns, turns)
+    assert len(segments) == 20_000
+    assert len(names) == 5

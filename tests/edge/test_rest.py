@@ -1,0 +1,414 @@
+import asyncio
+import io
+import json
+import threading
+import wave
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import numpy as np
+import pytest
+import srt
+import webvtt
+from tests.summarize.fake_engine import FakeSummarizer
+
+from tests.edge.fake_mesh import KEY, FakeMesh, held
+
+_AUTH = {"Authorization": f"Bearer {KEY}"}
+
+
+def tone(seconds: float) -> bytes:
+    """Return a WAV file of a tone."""
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes((np.sin(np.arange(int(seconds * 16_000)) / 10) * 8000).astype("<i2").tobytes())
+    return buffer.getvalue()
+
+
+def form(seconds: float = 3.0, **fields: str) -> aiohttp.FormData:
+    """Return a form with a tone of `seconds`."""
+    data = aiohttp.FormData()
+    data.add_field("file", tone(seconds), filename="tone.wav", content_type="audio/wav")
+    for name, value in fields.items():
+        data.add_field(name, value)
+    return data
+
+
+async def post(
+    tmp_path: Path, data: Any, mesh: FakeMesh | None = None, **kwargs: Any
+) -> tuple[int, Any, str, str]:
+    """Return status, headers, content type and text of one transcription."""
+    async with (mesh or FakeMesh()).client(tmp_path) as client:
+        answer = await client.post(
+            "/v1/transcribe", data=data, headers={**_AUTH, **kwargs.pop("headers", {})}, **kwargs
+        )
+        return answer.status, answer.headers, answer.content_type, await answer.text()
+
+
+async def test_json_is_as_the_contract_shows_it(tmp_path: Path) -> None:
+    status, headers, content_type, text = await post(tmp_path, form())
+
+    answer = json.loads(text)
+    assert (status, content_type) == (200, "application/json")
+    assert answer["text"] == "word0. word1. word2."
+    assert answer["language"] == "en"
+    assert answer["duration"] == 3.0
+    assert answer["model"] == "base"
+    assert answer["speakers"] == ["Speaker 1", "Speaker 2"]
+    assert [segment["speaker"] for segment in answer["segments"]] == ["Speaker 1", "Speaker 2", "Speaker 1"]
+    assert answer["segments"][0]["words"] == [{"word": "word0.", "start": 0.1, "end": 0.9}]
+    assert answer["segments"][0]["confidence"] == pytest.approx(0.9)
+    assert headers["X-Request-Id"]
+
+
+async def test_without_diarization_there_is_no_speaker_anywhere(tmp_path: Path) -> None:
+    _, _, _, text = await post(tmp_path, form(diarize="false"))
+
+    answer = json.loads(text)
+    assert answer["speakers"] == []
+    assert all("speaker" not in segment for segment in answer["segments"])
+
+
+async def test_the_number_of_speakers_and_the_language_reach_the_services(tmp_path: Path) -> None:
+    mesh = FakeMesh()
+
+    _, _, _, text = await post(tmp_path, form(speakers="3", language="DE"), mesh)
+
+    assert json.loads(text)["language"] == "de"
+    assert mesh.diarizer.bounds[0].exact == 3
+
+
+@pytest.mark.parametrize(
+    ("response_format", "content_type"),
+    [("txt", "text/plain"), ("text", "text/plain"), ("srt", "application/x-subrip"), ("vtt", "text/vtt")],
+)
+async def test_texts_come_as_themselves_or_wrapped_for_the_sdk(
+    tmp_path: Path, response_format: str, content_type: str
+) -> None:
+    async with FakeMesh().client(tmp_path) as client:
+        answers = [
+            await client.post("/v1/transcribe", data=form(response_format=response_format), headers=headers)
+            for headers in ({}, {"Accept": "application/json"}, {"User-Agent": "stt-ai-python/0.1.0"})
+        ]
+        plain, asked, sdk = [await answer.text() for answer in answers]
+
+    assert answers[0].content_type == content_type
+    assert "Speaker 1" in plain
+    assert json.loads(asked) == json.loads(sdk) == {"text": plain}
+    if response_format == "srt":
+        assert next(srt.parse(plain)).content == "Speaker 1: word0."
+    if response_format == "vtt":
+        assert len(webvtt.from_string(plain).captions) == 3
+
+
+async def test_verbose_json_carries_the_evidence(tmp_path: Path) -> None:
+    _, _, _, text = await post(tmp_path, form(response_format="verbose_json"))
+
+    segment = json.loads(text)["segments"][0]
+    assert segment["avg_logprob"] == pytest.approx(-0.1)
+    assert segment["language"] == "en"
+    assert segment["words"][0]["probability"] == pytest.approx(0.9)
+
+
+async def test_fields_may_come_before_the_file(tmp_path: Path) -> None:
+    data = aiohttp.FormData()
+    data.add_field("language", "de")
+    data.add_field("diarize", "false")
+    data.add_field("file", tone(1), filename="x")
+
+    status, _, _, text = await post(tmp_path, data)
+
+    assert (status, json.loads(text)["language"]) == (200, "de")
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "allowed"),
+    [
+        ({"model": "huge"}, "model", "large-v3-turbo"),
+        ({"model": ""}, "model", "base"),
+        ({"language": "xx"}, "language", "auto"),
+        ({"language": "english"}, "language", "en, de"),
+        ({"diarize": "maybe"}, "diarize", "true or false"),
+        ({"speakers": "two"}, "speakers", "whole number"),
+        ({"speakers": "-1"}, "speakers", "0"),
+        ({"speakers": "1.5"}, "speakers", "whole number"),
+        ({"speakers": "51"}, "speakers", "50"),
+        ({"speakers": "2", "diarize": "false"}, "speakers", "diarize=true"),
+        ({"response_format": "docx"}, "response_format", "json, verbose_json, txt, srt, vtt"),
+        ({"modle": "base"}, "modle", "model, language"),
+        ({"language": "x" * 5000}, "language", "longer"),
+    ],
+)
+async def test_a_wrong_field_is_named_with_what_is_allowed(
+    tmp_path: Path, fields: dict[str, str], field: str, allowed: str
+) -> None:
+    status, _, content_type, text = await post(tmp_path, form(**fields))
+
+    answer = json.loads(text)
+    assert (status, content_type) == (400, "application/json")
+    assert answer["field"] == field
+    assert allowed in answer["error"]
+    assert answer["code"]
+
+
+def _two_files() -> aiohttp.FormData:
+    data = form()
+    data.add_field("file", tone(1), filename="b.wav")
+    return data
+
+
+def _text_for_file() -> aiohttp.FormData:
+    data = aiohttp.FormData(default_to_multipart=True)
+    data.add_field("file", "meeting.mp3")
+    return data
+
+
+def _no_file() -> aiohttp.FormData:
+    data = aiohttp.FormData(default_to_multipart=True)
+    data.add_field("model", "base")
+    return data
+
+
+def _twice() -> aiohttp.FormData:
+    data = form(model="base")
+    data.add_field("model", "base")
+    return data
+
+
+@pytest.mark.parametrize(
+    ("data", "headers", "words"),
+    [
+        (_two_files(), {}, "came twice"),
+        (_text_for_file(), {}, "text instead of a file"),
+        (_no_file(), {}, "missing"),
+        (b"", {"Content-Type": "multipart/form-data; boundary=x"}, "form"),
+        (b"--x\r\nbroken", {"Content-Type": "multipart/form-data; boundary=x"}, "form"),
+        (b"no boundary at all" * 10, {"Content-Type": "multipart/form-data; boundary=x"}, "malformed"),
+        (b"nothing", {"Content-Type": "multipart/form-data"}, "form"),
+        (b"[object FormData]", {"Content-Type": "multipart/form-data; boundary=x"}, "openAsBlob"),
+        (b'{"file": "x"}', {"Content-Type": "application/json"}, "not a form"),
+        (b"file=x", {"Content-Type": "application/x-www-form-urlencoded"}, "not a form"),
+    ],
+)
+async def test_a_body_that_is_no_upload_is_refused(
+    tmp_path: Path, data: Any, headers: Any, words: str
+) -> None:
+    status, _, _, text = await post(tmp_path, data, headers=headers)
+
+    assert status == 400
+    assert words in json.loads(text)["error"]
+    assert json.loads(text)["field"] == "file"
+
+
+async def test_a_field_that_comes_twice_is_refused(tmp_path: Path) -> None:
+    status, _, _, text = await post(tmp_path, _twice())
+
+    assert (status, json.loads(text)["field"]) == (400, "model")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"", "empty"), (b"just some text, you know\n" * 50, "text"), (b"RIFF", "damaged")]
+)
+async def test_a_file_that_is_no_recording_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+    data = aiohttp.FormData()
+    data.add_field("file", content, filename="x.wav")
+
+    status, _, _, text = await post(tmp_path, data)
+
+    assert (status, json.loads(text)["field"]) == (400, "file")
+    assert words in json.loads(text)["error"]
+
+
+async def test_an_upload_over_the_limit_is_413_whether_or_not_its_length_is_known(tmp_path: Path) -> None:
+    mesh = FakeMesh(settings={"max_upload_bytes": 50_000})
+    async with mesh.client(tmp_path) as client:
+        known = await client.post("/v1/transcribe", data=form(10))
+        data = form(3)()  # read piece by piece: no Content-Length
+        streamed = await client.post("/v1/transcribe", data=_pieces(data), headers=data.headers)
+        answers = [await known.json(), await streamed.json()]
+
+    assert [known.status, streamed.status] == [413, 413]
+    assert all(answer["code"] == "file_too_large" for answer in answers)
+
+
+async def _pieces(payload: aiohttp.payload.Payload) -> Any:
+    class Sink:
+        def __init__(self) -> None:
+            self.parts: list[bytes] = []
+
+        async def write(self, chunk: bytes) -> None:
+            self.parts.append(bytes(chunk))
+
+    sink = Sink()
+    await payload.write(sink)  # type: ignore[arg-type]
+    for part in sink.parts:
+        yield part
+
+
+@pytest.mark.parametrize("header", ["Bearer wrong", "Bearer", "Basic abc", "sk-of-the-tests", ""])
+async def test_a_bad_key_is_never_taken_for_no_key(tmp_path: Path, header: str) -> None:
+    status, headers, _, text = await post(tmp_path, form(), headers={"Authorization": header})
+
+    assert status == 401
+    assert json.loads(text)["code"] == "invalid_api_key"
+    assert headers["WWW-Authenticate"] == "Bearer"
+
+
+async def test_anonymous_callers_can_be_shut_out(tmp_path: Path) -> None:
+    async with FakeMesh(settings={"allow_anonymous": False}).client(tmp_path) as client:
+        without = await client.post("/v1/transcribe", data=form())
+        with_key = await client.post("/v1/transcribe", data=form(), headers=_AUTH)
+
+    assert (without.status, with_key.status) == (401, 200)
+
+
+@pytest.mark.parametrize("name", ["asr", "diarize"])
+async def test_a_service_that_is_down_is_503_with_retry_after(tmp_path: Path, name: str) -> None:
+    status, headers, _, text = await post(tmp_path, form(), FakeMesh(down=frozenset({name})))
+
+    assert (status, json.loads(text)["code"]) == (503, f"{name}_unavailable")
+    assert int(headers["Retry-After"]) >= 1
+
+
+async def test_diarize_is_not_needed_when_nobody_asked_for_speakers(tmp_path: Path) -> None:
+    status, _, _, _ = await post(tmp_path, form(diarize="false"), FakeMesh(down=frozenset({"diarize"})))
+
+    assert status == 200
+
+
+async def test_a_client_that_leaves_cancels_both_services(tmp_path: Path) -> None:
+    transcriber, _ = held()
+    mesh = FakeMesh(transcriber=transcriber)
+    mesh.diarizer.gate = threading.Event()
+    async with mesh.client(tmp_path) as client:
+        posting = asyncio.ensure_future(client.post("/v1/transcribe", data=form(5)))
+        assert await asyncio.to_thread(transcriber.running.wait, 10)
+        assert await asyncio.to_thread(mesh.diarizer.started.wait, 10)
+        posting.cancel()
+
+        assert await asyncio.to_thread(transcriber.cancelled.wait, 10)
+        assert await asyncio.to_thread(mesh.diarizer.stopped.wait, 10)
+    assert not any(tmp_path.iterdir())  # noqa: ASYNC240 - one folder of a test
+
+
+async def test_progress_and_result_come_as_events_when_asked_for(tmp_path: Path) -> None:
+    _, _, content_type, text = await post(tmp_path, form(), headers={"Accept": "text/event-stream"})
+
+    events = [block.split("\ndata: ") for block in text.strip().split("\n\n")]
+    assert content_type == "text/event-stream"
+    assert events[0][0] == "event: progress"
+    assert set(json.loads(events[0][1])) == {"stage", "ratio"}
+    assert events[-1][0] == "event: result"
+    assert json.loads(events[-1][1])["text"] == "word0. word1. word2."
+
+
+async def test_a_failure_after_the_first_event_comes_as_an_event(tmp_path: Path) -> None:
+    data = aiohttp.FormData()
+    data.add_field("file", b"nonsense" * 100, filename="x.wav")
+
+    status, _, _, text = await post(tmp_path, data, headers={"Accept": "text/event-stream"})
+
+    event, body = text.strip().split("\n\n")[-1].split("\ndata: ")
+    assert (status, event) == (200, "event: error")
+    assert json.loads(body)["status"] == 400
+
+
+async def test_summaries_take_every_style_and_name_the_model(tmp_path: Path) -> None:
+    async with FakeMesh().client(tmp_path) as client:
+        for style, canonical in [("brief", "brief"), ("bullets", "bullet_points"), ("headline", "headline")]:
+            answer = await client.post("/v1/summarize", json={"text": "A long talk.", "style": style})
+
+            assert answer.status == 200
+            body = await answer.json()
+            assert (body["style"], body["model"]) == (canonical, FakeSummarizer().model)
+            assert body["summary"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b"{broken", "body"),
+        (b"", "body"),
+        (b"[1]", "body"),
+        (b'"text"', "body"),
+        (b"\xff\xfe", "body"),
+        (b"{}", "text"),
+        (b'{"text": ""}', "text"),
+        (b'{"text": 5}', "text"),
+        (b'{"text": "x", "style": "poem"}', "style"),
+        (b'{"text": "x", "style": null}', "style"),
+        (b'{"text": "x", "lenght": 3}', "lenght"),
+    ],
+)
+async def test_a_wrong_summary_request_names_the_field(tmp_path: Path, body: bytes, field: str) -> None:
+    async with FakeMesh().client(tmp_path) as client:
+        answer = await client.post("/v1/summarize", data=body, headers={"Content-Type": "application/json"})
+
+        assert answer.status == 400
+        assert (await answer.json())["field"] == field
+
+
+async def test_models_languages_and_health_need_no_key(tmp_path: Path) -> None:
+    async with FakeMesh(down=frozenset({"summarize"}), settings={"allow_anonymous": False}).client(
+        tmp_path
+    ) as client:
+        await client.get("/v1/models")
+        models = await (await client.get("/v1/models")).json()
+        languages = await (await client.get("/v1/languages")).json()
+        for _ in range(50):
+            health = await (await client.get("/health")).json()
+            if health["tiers"]["diarize"] == "ok":
+                break
+            await asyncio.sleep(0.05)
+
+    assert models["models"] == [
+        {"id": "base", "name": "Whisper Base", "languages": 2, "speed": "very_fast"},
+        {"id": "large-v3-turbo", "name": "large-v3-turbo", "languages": 2, "speed": "fast", "runs": "base"},
+    ]
+    assert languages == {"languages": [{"code": "en", "name": "english"}, {"code": "de", "name": "german"}]}
+    assert health["status"] == "degraded"
+    assert (health["gpu_available"], health["gpu_name"]) == (False, None)
+
+
+async def test_health_without_asr_is_503(tmp_path: Path) -> None:
+    async with FakeMesh(down=frozenset({"asr"})).client(tmp_path) as client:
+        answer = await client.get("/health")
+
+        assert answer.status == 503
+        assert (await answer.json())["status"] == "unavailable"
+
+
+async def test_unknown_addresses_and_methods_answer_in_json(tmp_path: Path) -> None:
+    async with FakeMesh().client(tmp_path) as client:
+        missing = await client.get("/v2/nothing")
+        wrong = await client.get("/v1/transcribe")
+
+        assert (missing.status, (await missing.json())["code"]) == (404, "not_found")
+        assert (wrong.status, (await wrong.json())["code"]) == (405, "method_not_allowed")
+        assert wrong.headers["Allow"] == "POST"
+
+
+async def test_an_unexpected_failure_hides_its_text(tmp_path: Path) -> None:
+    mesh = FakeMesh()
+
+    def explode(*_: Any) -> None:
+        raise RuntimeError("secret detail")
+
+    mesh.transcriber.transcribe = explode  # type: ignore[method-assign,assignment]
+
+    status, _, _, text = await post(tmp_path, form(), mesh)
+
+    assert (status, json.loads(text)["code"]) == (500, "internal")
+    assert "secret" not in text
+
+
+async def test_the_callers_request_id_is_kept_when_it_is_harmless(tmp_path: Path) -> None:
+    _, kept, _, _ = await post(tmp_path, form(), headers={"X-Request-Id": "job-17"})
+    _, replaced, _, _ = await post(tmp_path, form(), headers={"X-Request-Id": "a b"})
+
+    assert kept["X-Request-Id"] == "job-17"
+    assert len(replaced["X-Request-Id"]) == 32
