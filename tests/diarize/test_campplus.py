@@ -20,8 +20,11 @@ SECOND_SPEAKER = [(14.7, 17.9), (21.9, 27.5)]
 
 @pytest.fixture(scope="module")
 def model(campplus_folder: Path) -> "CamPlusPlusEmbedding":
+    import torch
+
     from services.diarize.campplus import CamPlusPlusEmbedding
 
+    torch.set_num_threads(1)
     return CamPlusPlusEmbedding.from_weights(campplus_folder / "embedding" / "campplus_cn_en_common.pt")
 
 

@@ -1,13 +1,17 @@
 """The whole mesh on loopback with engines that need no models."""
 
 import contextlib
+import io
 import threading
+import wave
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import grpc
+import numpy as np
 from aiohttp.test_utils import TestClient, TestServer
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
@@ -31,6 +35,7 @@ from tests.diarize.fake_engine import FakeDiarizer
 from tests.loopback import serving
 
 KEY = "sk-of-the-tests"
+AUTH = {"Authorization": f"Bearer {KEY}"}
 
 
 @dataclass
@@ -90,3 +95,34 @@ def held() -> tuple[FakeTranscriber, threading.Event]:
     """Return a transcriber that waits, and what lets it go on."""
     hold = threading.Event()
     return FakeTranscriber("base", hold=hold), hold
+
+
+def tone(seconds: float) -> bytes:
+    """Return a WAV file of a tone."""
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes((np.sin(np.arange(int(seconds * 16_000)) / 10) * 8000).astype("<i2").tobytes())
+    return buffer.getvalue()
+
+
+def form(seconds: float = 3.0, **fields: str) -> aiohttp.FormData:
+    """Return a form with a tone of `seconds`."""
+    data = aiohttp.FormData()
+    data.add_field("file", tone(seconds), filename="tone.wav", content_type="audio/wav")
+    for name, value in fields.items():
+        data.add_field(name, value)
+    return data
+
+
+async def post(
+    tmp_path: Path, data: Any, mesh: FakeMesh | None = None, **kwargs: Any
+) -> tuple[int, Any, str, str]:
+    """Return status, headers, content type and text of one transcription."""
+    async with (mesh or FakeMesh()).client(tmp_path) as client:
+        answer = await client.post(
+            "/v1/transcribe", data=data, headers={**AUTH, **kwargs.pop("headers", {})}, **kwargs
+        )
+        return answer.status, answer.headers, answer.content_type, await answer.text()
