@@ -95,9 +95,7 @@ class Transcriber(Protocol):
     def languages(self) -> Sequence[str]:
         """Codes of the languages it knows."""
 
-    def transcribe(
-        self, samples: NDArray[np.float32], language: str | None, listener: Listener
-    ) -> Recognition:
+    def transcribe(self, samples: NDArray[np.float32], language: str | None, listener: Listener) -> Recognition:
         """Recognize `samples` (shape (n,), 16 kHz mono, in [-1, 1)).
 
         Args:
@@ -143,9 +141,7 @@ class Models:
         """Return every id that callers may ask for: models first, the default at their head."""
         runs = {**{name: name for name in self.transcribers}, **self.aliases}
         return tuple(
-            ServedModel(
-                name, self.display_names.get(name, name), target, tuple(self.transcribers[target].languages)
-            )
+            ServedModel(name, self.display_names.get(name, name), target, tuple(self.transcribers[target].languages))
             for name, target in runs.items()
         )
 
@@ -171,7 +167,5 @@ class Models:
             )
         if language and language not in transcriber.languages:
             known = ", ".join(transcriber.languages)
-            raise invalid_field(
-                "language", f"The model {target} does not know {language!r}; it knows: {known}."
-            )
+            raise invalid_field("language", f"The model {target} does not know {language!r}; it knows: {known}.")
         return transcriber

@@ -37,9 +37,7 @@ class AsrServicer(asr_pb2_grpc.AsrServiceServicer):
         max_audio_seconds: longest recording that is taken.
     """
 
-    def __init__(
-        self, models: Loading[Models], device: Device, admission: Admission, max_audio_seconds: float
-    ) -> None:
+    def __init__(self, models: Loading[Models], device: Device, admission: Admission, max_audio_seconds: float) -> None:
         self._models = models
         self._device = device
         self._admission = admission
@@ -72,9 +70,7 @@ class AsrServicer(asr_pb2_grpc.AsrServiceServicer):
                     id=served.id,
                     display_name=served.display_name,
                     runs=served.runs,
-                    languages=[
-                        asr_pb2.Language(code=code, name=NAMES.get(code, code)) for code in served.languages
-                    ],
+                    languages=[asr_pb2.Language(code=code, name=NAMES.get(code, code)) for code in served.languages],
                 )
                 for served in self._models.get().served()
             ],

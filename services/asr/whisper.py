@@ -53,9 +53,7 @@ class WhisperTranscriber:
         """Codes of the languages it knows."""
         return self._languages
 
-    def transcribe(
-        self, samples: NDArray[np.float32], language: str | None, listener: Listener
-    ) -> Recognition:
+    def transcribe(self, samples: NDArray[np.float32], language: str | None, listener: Listener) -> Recognition:
         """Recognize `samples`; see `engine.Transcriber`."""
         duration = len(samples) / SAMPLE_RATE
         speech = self._find_speech(samples)

@@ -4,7 +4,7 @@ Whisper's word times come from attention weights: they overlap at segment border
 window is decoded again, and point past the end of the recording. What leaves this module never does.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from services.asr.engine import Segment, Word
@@ -24,11 +24,19 @@ class Clock:
     def order(self, segments: Iterable[Segment]) -> Iterator[Segment]:
         """Yield `segments` with lawful times; a segment takes its span from its words."""
         for segment in segments:
-            words = tuple(self._next(word) for word in segment.words)
+            words = self._order_words(segment.words)
             yield replace(segment, words=words, start=words[0].start, end=words[-1].end)
 
-    def _next(self, word: Word) -> Word:
-        start = min(max(word.start, self._now), self._duration)
-        end = min(max(word.end, start), self._duration)
-        self._now = end
-        return replace(word, start=start, end=end)
+    def _order_words(self, words: Sequence[Word]) -> tuple[Word, ...]:
+        starts: list[float] = []
+        for word in words:
+            starts.append(min(max(word.start, self._now), self._duration))
+            self._now = starts[-1]
+        # A word that reaches into the next one is cut back: the next one's start is the better evidence.
+        limits = [*starts[1:], self._duration]
+        ordered = tuple(
+            replace(word, start=start, end=min(max(word.end, start), limit))
+            for word, start, limit in zip(words, starts, limits, strict=True)
+        )
+        self._now = ordered[-1].end
+        return ordered

@@ -23,9 +23,7 @@ async def serve(settings: EdgeSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     metrics_port, _ = metrics.serve_metrics(settings.metrics_listen)
     # A handler whose client has gone is cancelled, and with it everything downstream.
-    runner = web.AppRunner(
-        app, access_log=None, handler_cancellation=True, shutdown_timeout=settings.drain_seconds
-    )
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=settings.drain_seconds)
     await runner.setup()
     host, _, port = settings.listen.rpartition(":")
     await web.TCPSite(runner, host.strip("[]"), int(port)).start()

@@ -92,9 +92,7 @@ async def frame(request: web.Request, handler: Handler) -> web.StreamResponse:
         finally:
             seconds = time.monotonic() - started
             metrics.HTTP_SECONDS.labels(route, str(status)).observe(seconds)
-            get_logger().info(
-                "http", method=request.method, route=route, status=status, seconds=round(seconds, 3)
-            )
+            get_logger().info("http", method=request.method, route=route, status=status, seconds=round(seconds, 3))
 
 
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -74,16 +74,14 @@ def plain(text: str) -> str:
 
 def columns(text: str) -> int:
     """Return how wide `text` is; full-width characters count twice, combining marks not at all."""
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
-    )
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def captions(segments: Sequence[Segment], duration: float, prefixes: Sequence[str] = ()) -> tuple[Cue, ...]:
     """Return the cues of a transcript, in order, none overlapping the next, each of one segment.
 
     Args:
-        segments: with lawful times (see `merge.order_words`); those without text give no cue.
+        segments: with lawful times (start <= end, never backwards); those without text give no cue.
         duration: length of the recording in seconds; no cue is made to last beyond it.
         prefixes: what stands before the first line of a cue, by speaker; none when empty. It counts as
             part of the line.

@@ -124,9 +124,7 @@ class AsrClient:
 
         segments: list[Segment] = []
         summary: asr_pb2.RecognitionSummary | None = None
-        async with _call(
-            self.tier, self._stub.Recognize, requests(), request_id, self._request_seconds
-        ) as responses:
+        async with _call(self.tier, self._stub.Recognize, requests(), request_id, self._request_seconds) as responses:
             async for response in responses:
                 match response.WhichOneof("event"):
                     case "segment":
@@ -160,9 +158,7 @@ class DiarizeClient:
                 yield diarize_pb2.DiarizeRequest(audio=chunk)
 
         found: diarize_pb2.Diarization | None = None
-        async with _call(
-            self.tier, self._stub.Diarize, requests(), request_id, self._request_seconds
-        ) as responses:
+        async with _call(self.tier, self._stub.Diarize, requests(), request_id, self._request_seconds) as responses:
             async for response in responses:
                 if response.WhichOneof("event") == "diarization":
                     found = response.diarization
@@ -190,9 +186,7 @@ class SummarizeClient:
             text=text, style=summarize_pb2.SummaryStyle.Value(f"SUMMARY_STYLE_{style.upper()}")
         )
         summary: Summary | None = None
-        async with _call(
-            self.tier, self._stub.Summarize, request, request_id, self._request_seconds
-        ) as responses:
+        async with _call(self.tier, self._stub.Summarize, request, request_id, self._request_seconds) as responses:
             async for response in responses:
                 if response.WhichOneof("event") == "summary":
                     summary = Summary(response.summary.text, response.summary.model)

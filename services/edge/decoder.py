@@ -61,14 +61,11 @@ _MAX_OVERLAP_SECONDS: Final = 1.0
 
 _BROADCAST_FORMATS: Final = frozenset({"mpeg", "mpegts"})
 # These containers say how long they are; the others' duration is FFmpeg's estimate from the bit rate.
-_EXACT_FORMATS: Final = frozenset(
-    {"mov", "matroska", "wav", "w64", "flac", "ogg", "asf", "avi", "caf", "aiff"}
-)
+_EXACT_FORMATS: Final = frozenset({"mov", "matroska", "wav", "w64", "flac", "ogg", "asf", "avi", "caf", "aiff"})
 
 # Demuxers that read one file and nothing else. mpegvideo: so that a bare video says "no audio track".
 _DEMUXERS: Final = (
-    "mp3,wav,w64,flac,ogg,mov,aac,asf,matroska,avi,mpeg,mpegts,mpegvideo,"
-    "aiff,au,caf,amr,amrnb,amrwb,flv,ac3,eac3"
+    "mp3,wav,w64,flac,ogg,mov,aac,asf,matroska,avi,mpeg,mpegts,mpegvideo,aiff,au,caf,amr,amrnb,amrwb,flv,ac3,eac3"
 )
 _AUDIO_DECODERS: Final = (
     "aac,aac_fixed,aac_latm,ac3,ac3_fixed,eac3,alac,amrnb,amrwb,libopencore_amrnb,libopencore_amrwb,dca,flac,"
@@ -271,11 +268,15 @@ class Resampler:
         if frame is not None:
             frame.pts = None  # time is the timeline's business; the graph must not act on a jump
         self._graph.push(frame)
-        while True:
+        # A frame in gives one out or none; asking for a second costs an exception on every frame.
+        at_most = 1 if frame is not None else None
+        taken = 0
+        while taken != at_most:
             try:
                 ready: Any = self._graph.pull()
             except (BlockingIOError, EOFError):
                 return
+            taken += 1
             yield memoryview(ready.planes[0])[: ready.samples * pcm.SAMPLE_BYTES]
 
 
@@ -310,6 +311,7 @@ class Decoding:
             (container.start_time or 0) / 1e6, duration, _format_name(container) in _BROADCAST_FORMATS
         )
         self._sink = PcmSink(frames, max_seconds)
+        self._time_base = float(stream.time_base or 0)
         self._resampler: Resampler | None = None
         self._tally = _Tally()
 
@@ -337,7 +339,7 @@ class Decoding:
         while True:
             try:
                 packet = next(packets, None)
-            except (FFmpegError, OSError):
+            except FFmpegError:
                 self._tally.ends_damaged = True
                 packet = None
             if packet is not None and packet.size == 0:
@@ -345,7 +347,7 @@ class Decoding:
             # None is the end: the decoder gives out what it still holds.
             try:
                 frames = self._stream.codec_context.decode(packet)
-            except (FFmpegError, OSError):
+            except FFmpegError:
                 self._tally.damaged_packets += 1
                 self._tally.ends_damaged = True
                 frames = []
@@ -359,7 +361,7 @@ class Decoding:
         rate = frame.sample_rate
         if not rate or not frame.samples:
             return
-        start = None if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
+        start = None if frame.pts is None else frame.pts * self._time_base
         duration = frame.samples / rate
         padded = self._timeline.place(start, duration)
         if padded or (self._resampler is not None and self._resampler.shape != shape(frame)):
@@ -420,9 +422,7 @@ def open_container(source: FileReader) -> "InputContainer":
         )
     other = sniff.other_kind(head)
     if other is not None:
-        raise Refusal(
-            "unreadable_media", f"This is not a media file that we can read (it looks like {other})."
-        )
+        raise Refusal("unreadable_media", f"This is not a media file that we can read (it looks like {other}).")
     try:
         container: InputContainer = av.open(
             source,
@@ -434,7 +434,7 @@ def open_container(source: FileReader) -> "InputContainer":
             metadata_errors="replace",
             buffer_size=_READ_BYTES,
         )
-    except (FFmpegError, OSError) as error:
+    except FFmpegError as error:
         raise Refusal("unreadable_media", _unopened(head)) from error
     return container
 
@@ -492,16 +492,8 @@ def shape(frame: "AudioFrame") -> tuple[str, str, int]:
 def too_long(max_seconds: float) -> Refusal:
     """Return the refusal of a recording longer than `max_seconds`."""
     hours, minutes = max_seconds / 3600, max_seconds / 60
-    limit = (
-        f"{hours:.3g} hours"
-        if hours >= 2
-        else f"{minutes:.3g} minutes"
-        if minutes >= 2
-        else f"{max_seconds:g} s"
-    )
-    return Refusal(
-        "too_long", f"The recording is longer than {limit}, which is the most that we transcribe at once."
-    )
+    limit = f"{hours:.3g} hours" if hours >= 2 else f"{minutes:.3g} minutes" if minutes >= 2 else f"{max_seconds:g} s"
+    return Refusal("too_long", f"The recording is longer than {limit}, which is the most that we transcribe at once.")
 
 
 def decode(descriptor: int, frames: FrameWriter, max_seconds: float) -> None:
@@ -515,24 +507,36 @@ def decode(descriptor: int, frames: FrameWriter, max_seconds: float) -> None:
         pass  # the parent has left
     except Exception as error:  # noqa: BLE001 - hostile bytes reach any corner of PyAV: all of it is the file's fault
         message = "The file could not be decoded; it may be damaged."
-        frames.write_json(
-            KIND_ERROR, {"code": "unreadable_media", "message": message, "detail": type(error).__name__}
-        )
+        frames.write_json(KIND_ERROR, {"code": "unreadable_media", "message": message, "detail": type(error).__name__})
 
 
 def confine() -> None:
-    """Give up what a decoder does not need: writing, core dumps, new processes, outliving the parent."""
+    """Give up what a decoder never needs: writing, core dumps, new processes, outliving the parent."""
     libc = ctypes.CDLL(None)
     # Fires when the parent's thread that started us ends; the edge starts children from its main thread.
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    for limit, value in (
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_NOFILE, 16),
-        (resource.RLIMIT_NPROC, 0),
+    for kind in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC):
+        resource.setrlimit(kind, (0, 0))
+
+
+def load() -> None:
+    """Load PyAV with all that it would otherwise load late: after `limit` no file can be opened any more."""
+    import av
+    import av.filter
+    import av.subtitles.stream
+
+    av.logging.set_level(None)
+
+
+def limit(job: Job, descriptor: int) -> None:
+    """Set what the job may spend, and close the door: no file or socket opens beside `descriptor`."""
+    for kind, soft, hard in (
+        (resource.RLIMIT_CPU, job.cpu_seconds, job.cpu_seconds + 1),
+        (resource.RLIMIT_AS, job.memory_bytes, job.memory_bytes),
+        (resource.RLIMIT_NOFILE, descriptor + 1, descriptor + 1),
     ):
-        resource.setrlimit(limit, (value, value))
+        resource.setrlimit(kind, (soft, hard))
 
 
 def receive_job(channel: socket.socket) -> tuple[Job, int] | None:
@@ -551,15 +555,13 @@ def send_job(channel: socket.socket, job: Job, descriptor: int) -> None:
 def main() -> None:
     """Serve one job and end the process."""
     confine()
-    import av
-
-    av.logging.set_level(None)
-    given = receive_job(socket.socket(fileno=0))
+    load()
+    channel = socket.socket(fileno=0)  # stays open: a closed one would leave a number for another file
+    given = receive_job(channel)
     if given is None:
         os._exit(0)
     job, descriptor = given
-    resource.setrlimit(resource.RLIMIT_CPU, (job.cpu_seconds, job.cpu_seconds + 1))
-    resource.setrlimit(resource.RLIMIT_AS, (job.memory_bytes, job.memory_bytes))
+    limit(job, descriptor)
     status = EXIT_DECODING_FAILED
     try:
         decode(descriptor, FrameWriter(1), job.max_seconds)
@@ -587,9 +589,7 @@ def _resampling_graph(frame: "AudioFrame") -> "Graph":
     if channels > 2 and "channels" in layout:
         mix = "+".join(f"{1 / channels:.6f}*c{channel}" for channel in range(channels))
         nodes.append(graph.add("pan", f"mono|c0={mix}"))
-    nodes.append(
-        graph.add("aformat", sample_rates=str(pcm.SAMPLE_RATE), sample_fmts="s16", channel_layouts="mono")
-    )
+    nodes.append(graph.add("aformat", sample_rates=str(pcm.SAMPLE_RATE), sample_fmts="s16", channel_layouts="mono"))
     nodes.append(graph.add("abuffersink"))
     graph.link_nodes(*nodes).configure()
     return graph

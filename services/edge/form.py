@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from services.edge.clients import ServedModel
-from services.edge.render import FORMATS
+from services.edge.render import ALIASES, FORMATS
 from services.runtime.errors import invalid_field
 
 T = TypeVar("T")
@@ -24,7 +24,6 @@ _BOOLEANS = {
     "no": False,
     "off": False,
 }
-_FORMAT_ALIASES = {"text": "txt"}
 
 
 @dataclass(frozen=True)
@@ -112,8 +111,8 @@ def _speakers(value: str) -> int:
 
 
 def _response_format(value: str) -> str:
-    name = _FORMAT_ALIASES.get(value, value)
+    name = ALIASES.get(value, value)
     if name not in FORMATS:
-        allowed = ", ".join([*FORMATS, *_FORMAT_ALIASES])
+        allowed = ", ".join([*FORMATS, *ALIASES])
         raise invalid_field("response_format", f"The field 'response_format' must be one of: {allowed}.")
     return name

@@ -152,9 +152,7 @@ class Decoding:
             async with asyncio.timeout(self._stall_seconds):
                 header = await self._stdout.readexactly(decoder.FRAME_HEADER.size)
                 kind, size = decoder.FRAME_HEADER.unpack(header)
-                if size > decoder.MAX_PAYLOAD_BYTES or (
-                    kind == decoder.KIND_AUDIO and size % pcm.SAMPLE_BYTES
-                ):
+                if size > decoder.MAX_PAYLOAD_BYTES or (kind == decoder.KIND_AUDIO and size % pcm.SAMPLE_BYTES):
                     raise self._broken("malformed frame")
                 payload = await self._stdout.readexactly(size)
         except TimeoutError:

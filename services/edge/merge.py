@@ -68,31 +68,6 @@ class _Region:
 _Span = tuple[float, float]
 
 
-def order_words(segments: Sequence[Segment], duration: float) -> tuple[Segment, ...]:
-    """Return the segments with lawful times: 0 <= start <= end <= next start <= `duration`, across all words.
-
-    Words keep their order and their text; a word that starts before the one ahead of it is moved to that
-    one's start, and an end is cut back to where the next word starts. A segment's times are its words'.
-    Segments without text fall away; one with text but without words gets its text as one word, so that
-    nothing that was heard is lost. Doing it twice changes nothing.
-
-    Args:
-        segments: in the order in which they were recognized.
-        duration: length of the recording in seconds; `math.inf` sets no upper bound.
-    """
-    spoken = [_with_words(segment) for segment in segments if segment.words or segment.text.strip()]
-    words = [word for segment in spoken for word in segment.words]
-    starts: list[float] = []
-    for word in words:
-        starts.append(min(max(word.start, starts[-1] if starts else 0.0, 0.0), duration))
-    bounds = [*starts[1:], duration]
-    timed = iter(
-        replace(word, start=start, end=min(max(word.end, start), bound))
-        for word, start, bound in zip(words, starts, bounds, strict=True)
-    )
-    return tuple(_timed_by(segment, tuple(next(timed) for _ in segment.words)) for segment in spoken)
-
-
 def merge(
     segments: Sequence[Segment], turns: Sequence[Turn], exclusive_turns: Sequence[Turn]
 ) -> tuple[tuple[Segment, ...], tuple[str, ...]]:
@@ -103,15 +78,14 @@ def merge(
     it was cut from. Speakers are numbered in the order in which they first speak: index 0 is "Speaker 1".
 
     Args:
-        segments: recognized speech in the order of time; `order_words` is applied to it.
+        segments: recognized speech with lawful times, as asr promises them: start <= end, never running backwards.
         turns: who speaks when; turns of different speakers may overlap.
         exclusive_turns: the same with at most one speaker at any time; when empty, `turns` take its place.
 
     Returns:
         The segments and the speakers' display names. Without any turns: all speakers None, no names.
     """
-    ordered = order_words(segments, math.inf)
-    words = [word for segment in ordered for word in segment.words]
+    words = [word for segment in segments for word in segment.words]
     labels = assign_speakers(words, turns, exclusive_turns)
     order = list(dict.fromkeys(label for label in labels if label is not None))
     numbers = {speaker: number for number, speaker in enumerate(order)}
@@ -120,15 +94,13 @@ def merge(
         for word, label in zip(words, labels, strict=True)
     )
     pieces: list[Segment] = []
-    for segment in ordered:
+    for segment in segments:
         own = [next(numbered) for _ in segment.words]
         pieces.extend(_piece(segment, speaker, tuple(run)) for speaker, run in groupby(own, _speaker_of))
     return tuple(pieces), tuple(f"Speaker {number + 1}" for number in range(len(order)))
 
 
-def assign_speakers(
-    words: Sequence[Word], turns: Sequence[Turn], exclusive_turns: Sequence[Turn]
-) -> list[Speaker]:
+def assign_speakers(words: Sequence[Word], turns: Sequence[Turn], exclusive_turns: Sequence[Turn]) -> list[Speaker]:
     """Return the speaker of each word, as the turns number them, or None where nobody is known to speak.
 
     Takes time linear in words and turns, but for sorting the turns. `words` must be in lawful order.
@@ -149,17 +121,6 @@ def assign_speakers(
 
 def _speaker_of(word: Word) -> Speaker:
     return word.speaker
-
-
-def _with_words(segment: Segment) -> Segment:
-    if segment.words:
-        return segment
-    whole = Word(segment.text.strip(), segment.start, segment.end, segment.confidence)
-    return replace(segment, words=(whole,))
-
-
-def _timed_by(segment: Segment, words: tuple[Word, ...]) -> Segment:
-    return replace(segment, start=words[0].start, end=words[-1].end, words=words)
 
 
 def _piece(segment: Segment, speaker: Speaker, words: tuple[Word, ...]) -> Segment:
@@ -247,9 +208,7 @@ def _nearest(start: float, end: float, regions: Sequence[_Region], following: in
     return speaker if distance <= NEAR_SECONDS else None
 
 
-def _holder(
-    span: _Span, held: Mapping[int, float], second: Mapping[int, float], previous: Speaker
-) -> Speaker:
+def _holder(span: _Span, held: Mapping[int, float], second: Mapping[int, float], previous: Speaker) -> Speaker:
     """Return who holds most of the span; `second`, then the word before, settle what is narrow."""
     first = held or second
     margin = NARROW_SHARE * (span[1] - span[0])
@@ -308,11 +267,7 @@ def _settle_islands(
                 settled[position] = around
         for edge, inward in ((sentence[0], 1), (sentence[-1], -1)):
             own = labels[edge + inward]
-            if (
-                own is not None
-                and _strays(words, labels, edge, inward)
-                and _close_to(spans[edge], own, overlapping)
-            ):
+            if own is not None and _strays(words, labels, edge, inward) and _close_to(spans[edge], own, overlapping):
                 settled[edge] = own
     return settled
 
@@ -347,9 +302,7 @@ def _touching(start: float, end: float, regions: Sequence[_Region]) -> Iterator[
 
 def _own_seconds(span: _Span, speaker: Speaker, exclusive: Sequence[_Region]) -> float:
     """Return how long the turns of `speaker` are that reach into the span."""
-    return sum(
-        region.end - region.start for region in _touching(*span, exclusive) if speaker in region.speakers
-    )
+    return sum(region.end - region.start for region in _touching(*span, exclusive) if speaker in region.speakers)
 
 
 def _close_to(span: _Span, speaker: int, regions: Sequence[_Region]) -> bool:

@@ -49,9 +49,7 @@ def render(transcript: Transcript, response_format: str) -> Rendered:
     """
     name = ALIASES.get(response_format, response_format)
     if name not in _WRITERS:
-        raise invalid_field(
-            "response_format", f"The field 'response_format' must be one of {', '.join(FORMATS)}."
-        )
+        raise invalid_field("response_format", f"The field 'response_format' must be one of {', '.join(FORMATS)}.")
     content_type, write = _WRITERS[name]
     return Rendered(write(transcript), content_type)
 
@@ -65,6 +63,7 @@ def as_json(transcript: Transcript) -> Json:
         "segments": [_segment(transcript, segment) for segment in transcript.segments],
         "speakers": list(transcript.speakers) if transcript.diarized else [],
         "model": transcript.model,
+        **({"warnings": list(transcript.warnings)} if transcript.warnings else {}),
     }
 
 

@@ -16,7 +16,7 @@ from services.edge.answers import (
 from services.edge.clients import Offer, ServedModel, SummarizeClient
 from services.edge.form import TranscribeOptions, parse_options
 from services.edge.keys import KeyRing
-from services.edge.render import render
+from services.edge.render import CHARSET, render
 from services.edge.spool import Spool
 from services.edge.tiers import Tier
 from services.edge.transcript import Transcript
@@ -147,7 +147,7 @@ def _answer(transcript: Transcript, options: TranscribeOptions, *, wrap: bool) -
         return json_response(rendered.body)
     if wrap:
         return json_response({"text": rendered.body})
-    return web.Response(text=rendered.body, headers={"Content-Type": rendered.content_type})
+    return web.Response(text=rendered.body, content_type=rendered.content_type, charset=CHARSET)
 
 
 async def _json_object(request: web.Request) -> dict[str, Any]:
@@ -171,9 +171,7 @@ def _summary_wishes(body: dict[str, Any]) -> tuple[str, str]:
             raise invalid_field(name[:64], f"There is no field {name[:64]!r}; the fields are: text, style.")
     text, style = body.get("text"), body.get("style", "brief")
     if not isinstance(text, str) or not text.strip():
-        raise invalid_field(
-            "text", "The field 'text' must be a string that is not empty: the text to sum up."
-        )
+        raise invalid_field("text", "The field 'text' must be a string that is not empty: the text to sum up.")
     if not isinstance(style, str) or _STYLE_ALIASES.get(style, style) not in STYLES:
         allowed = ", ".join([*STYLES, *_STYLE_ALIASES])
         raise invalid_field("style", f"The field 'style' must be one of: {allowed}.")

@@ -75,6 +75,8 @@ class Transcript:
     """Whether speakers were asked for: decides if there is a `speaker` key at all."""
     speakers: tuple[str, ...] = ()
     """Display names; a speaker's index points here."""
+    warnings: tuple[str, ...] = ()
+    """Sentences about what the caller should know, such as a recording that is cut off."""
 
     @property
     def text(self) -> str:

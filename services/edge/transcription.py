@@ -46,7 +46,7 @@ async def transcribe(
     async with decode(file.fileno(), DecodeLimits(max_seconds=mesh.max_audio_seconds)) as decoding:
         await decoding.probe()
         recognition, diarization = await _listen(mesh, decoding.pcm(), options, request_id, progress)
-    return _merged(recognition, diarization)
+    return _merged(recognition, diarization, tuple(warning.message for warning in decoding.warnings))
 
 
 async def _listen(
@@ -130,7 +130,7 @@ def _first(group: BaseExceptionGroup[MeshError]) -> MeshError:
     return error
 
 
-def _merged(recognition: Recognition, diarization: Diarization | None) -> Transcript:
+def _merged(recognition: Recognition, diarization: Diarization | None, warnings: tuple[str, ...]) -> Transcript:
     segments, speakers = recognition.segments, tuple[str, ...]()
     if diarization is not None:
         segments, speakers = merge(segments, diarization.turns, diarization.exclusive_turns)
@@ -142,4 +142,5 @@ def _merged(recognition: Recognition, diarization: Diarization | None) -> Transc
         model=recognition.model,
         diarized=diarization is not None,
         speakers=speakers,
+        warnings=warnings,
     )

@@ -163,9 +163,7 @@ class Catalogue:
             if model.id == model_id:
                 return model
         known = ", ".join(model.id for model in self.models)
-        raise MeshError(
-            Fault.NOT_FOUND, f"There is no model {model_id!r}; the catalogue has {known}.", field="model"
-        )
+        raise MeshError(Fault.NOT_FOUND, f"There is no model {model_id!r}; the catalogue has {known}.", field="model")
 
     def profile(self, name: str) -> tuple[Model, ...]:
         """Return the models that the profile `name` needs.
@@ -175,9 +173,7 @@ class Catalogue:
         """
         if name not in self.profiles:
             known = ", ".join(self.profiles)
-            raise MeshError(
-                Fault.NOT_FOUND, f"There is no profile {name!r}; there are {known}.", field="profile"
-            )
+            raise MeshError(Fault.NOT_FOUND, f"There is no profile {name!r}; there are {known}.", field="profile")
         return tuple(self.get(model_id) for model_id in self.profiles[name])
 
 

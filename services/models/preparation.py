@@ -30,9 +30,7 @@ def prepare(model: Model, staging: Staging, report: Report) -> Path:
     module = model.preparation.module
     command = [sys.executable, "-m", module, str(staging.files), str(staging.prepared)]
     log = staging.root / "prepare.log"
-    with watching(
-        (staging.prepared,), Progress(model.id, Phase.PREPARING, 0, model.preparation.bytes), report
-    ):
+    with watching((staging.prepared,), Progress(model.id, Phase.PREPARING, 0, model.preparation.bytes), report):
         status = run_child(command, log, PYTHONPATH=_import_path())
     if status != 0 or not any(staging.prepared.iterdir()):
         raise MeshError(

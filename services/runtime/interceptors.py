@@ -49,18 +49,12 @@ def _framed(handler: Handler, method: str) -> Handler:
     if handler.response_streaming:
         behaviour = handler.stream_stream if handler.request_streaming else handler.unary_stream
         make = (
-            grpc.stream_stream_rpc_method_handler
-            if handler.request_streaming
-            else grpc.unary_stream_rpc_method_handler
+            grpc.stream_stream_rpc_method_handler if handler.request_streaming else grpc.unary_stream_rpc_method_handler
         )
         frame = _frame_generator if inspect.isasyncgenfunction(behaviour) else _frame_coroutine
         return make(frame(behaviour, method), **serializers)
     behaviour = handler.stream_unary if handler.request_streaming else handler.unary_unary
-    make = (
-        grpc.stream_unary_rpc_method_handler
-        if handler.request_streaming
-        else grpc.unary_unary_rpc_method_handler
-    )
+    make = grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler
     return make(_frame_coroutine(behaviour, method), **serializers)
 
 

@@ -25,9 +25,7 @@ QUEUE_WAIT_SECONDS = Histogram(
     ["service"],
     buckets=_SECONDS,
 )
-QUEUE_REFUSED = Counter(
-    "speechmesh_queue_refused_total", "Requests refused because the queue was full", ["service"]
-)
+QUEUE_REFUSED = Counter("speechmesh_queue_refused_total", "Requests refused because the queue was full", ["service"])
 AUDIO_SECONDS = Counter("speechmesh_audio_seconds_total", "Audio worked through", ["service"])
 BUSY_SECONDS = Counter("speechmesh_busy_seconds_total", "Time spent working on audio or text", ["service"])
 READY = Gauge("speechmesh_ready", "1 once the process has warmed up and until it drains")

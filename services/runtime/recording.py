@@ -34,9 +34,7 @@ class Recording:
         if len(chunk) > MAX_CHUNK_BYTES:
             raise invalid_field("audio", f"A message carries at most {MAX_CHUNK_BYTES} bytes of audio.")
         if len(chunk) % SAMPLE_BYTES:
-            raise invalid_field(
-                "audio", "A message must carry whole 16-bit samples: an even number of bytes."
-            )
+            raise invalid_field("audio", "A message must carry whole 16-bit samples: an even number of bytes.")
         self._pcm += chunk
         if self.seconds > self._max_seconds:
             raise MeshError(

@@ -30,9 +30,7 @@ class FakeTranscriber:
         self.cancelled = threading.Event()
         self.running = threading.Event()
 
-    def transcribe(
-        self, samples: NDArray[np.float32], language: str | None, listener: Listener
-    ) -> Recognition:
+    def transcribe(self, samples: NDArray[np.float32], language: str | None, listener: Listener) -> Recognition:
         spoken = 0.0
         for second in range(len(samples) // SAMPLE_RATE):
             self.running.set()

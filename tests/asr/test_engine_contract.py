@@ -12,9 +12,7 @@ from services.audio.pcm import SAMPLE_RATE
 from tests.asr.fake_engine import FakeTranscriber
 
 
-@pytest.fixture(
-    scope="module", params=["fake", pytest.param("whisper", marks=[pytest.mark.model, pytest.mark.slow])]
-)
+@pytest.fixture(scope="module", params=["fake", pytest.param("whisper", marks=[pytest.mark.model, pytest.mark.slow])])
 def transcriber(request: pytest.FixtureRequest) -> Transcriber:
     if request.param == "fake":
         return FakeTranscriber(languages=("en",))
@@ -75,9 +73,7 @@ def test_segments_are_what_their_words_say(transcriber: Transcriber, speech: NDA
         assert segment.average_log_probability <= 0
 
 
-def test_progress_only_grows_and_ends_at_the_end(
-    transcriber: Transcriber, speech: NDArray[np.float32]
-) -> None:
+def test_progress_only_grows_and_ends_at_the_end(transcriber: Transcriber, speech: NDArray[np.float32]) -> None:
     recorder = Recorder()
 
     transcriber.transcribe(speech, "en", recorder.listener)

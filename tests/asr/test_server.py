@@ -48,9 +48,7 @@ def _audio(pcm: bytes) -> asr_pb2.RecognizeRequest:
 
 
 async def test_segments_then_the_summary() -> None:
-    answers = await _recognize(
-        _servicer(FakeTranscriber()), [_CONFIG, _audio(_TONE[:50_000]), _audio(_TONE[50_000:])]
-    )
+    answers = await _recognize(_servicer(FakeTranscriber()), [_CONFIG, _audio(_TONE[:50_000]), _audio(_TONE[50_000:])])
 
     kinds = [answer.WhichOneof("event") for answer in answers]
     segments = [answer.segment for answer in answers if answer.HasField("segment")]

@@ -29,3 +29,11 @@ def test_lawful_times_stay_as_they_are() -> None:
 
     assert segment.words == tuple(words)
     assert (segment.start, segment.end) == (0.0, 1.0)
+
+
+def test_a_word_that_reaches_into_the_next_is_cut_back() -> None:
+    words = [Word(" a", 0.0, 3.0, 0.5), Word(" b", 2.0, 2.5, 0.5)]
+
+    (segment,) = Clock(10.0).order([_segment(words)])
+
+    assert [(word.start, word.end) for word in segment.words] == [(0.0, 2.0), (2.0, 2.5)]

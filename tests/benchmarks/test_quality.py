@@ -28,9 +28,7 @@ class FakeApi:
         file = form["file"]
         assert isinstance(file, web.FileField)
         fields = {name: str(value) for name, value in form.items() if name != "file"}
-        self.requests.append(
-            {**fields, "name": file.filename, "key": request.headers.get("Authorization", "")}
-        )
+        self.requests.append({**fields, "name": file.filename, "key": request.headers.get("Authorization", "")})
         if self.refusals:
             self.refusals -= 1
             error = {"error": "The queue is full.", "code": "overloaded"}
@@ -119,15 +117,11 @@ async def test_the_language_may_be_left_to_detection(api: tuple[FakeApi, str], t
 async def test_a_busy_server_is_asked_again(api: tuple[FakeApi, str], tmp_path: Path) -> None:
     fake, url = api
     fake.refusals = 2
-    results, failures = await asyncio.to_thread(
-        quality.run, Server(url), [talk(tmp_path)], detect=False, own=None
-    )
+    results, failures = await asyncio.to_thread(quality.run, Server(url), [talk(tmp_path)], detect=False, own=None)
     assert (len(results), failures, len(fake.requests)) == (1, [], 3)
 
 
-async def test_a_refused_file_is_reported_and_the_others_are_scored(
-    api: tuple[FakeApi, str], tmp_path: Path
-) -> None:
+async def test_a_refused_file_is_reported_and_the_others_are_scored(api: tuple[FakeApi, str], tmp_path: Path) -> None:
     _, url = api
     clips = [recording(tmp_path, "broken", "noise", language=None), recording(tmp_path, "noise", "noise")]
     results, failures = await asyncio.to_thread(quality.run, Server(url), clips, detect=False, own=None)
@@ -142,9 +136,7 @@ def test_a_server_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         Server("http://127.0.0.1:9").transcribe(clip.path, diarize=False, language=None)
 
 
-async def test_the_services_own_turns_are_scored_beside_the_segments(
-    api: tuple[FakeApi, str], tmp_path: Path
-) -> None:
+async def test_the_services_own_turns_are_scored_beside_the_segments(api: tuple[FakeApi, str], tmp_path: Path) -> None:
     _, url = api
     results, _ = await asyncio.to_thread(
         quality.run, Server(url), [talk(tmp_path)], detect=False, own=lambda _: [Utterance("x", "", 0.0, 3.0)]
@@ -200,9 +192,6 @@ def test_a_missing_data_folder_is_said_and_the_sample_is_left(
 
 
 def test_the_limit_counts_by_kind_and_language(tmp_path: Path) -> None:
-    clips = [
-        recording(tmp_path, f"c{n}", "single", language=language)
-        for n, language in enumerate(["de", "de", "en"])
-    ]
+    clips = [recording(tmp_path, f"c{n}", "single", language=language) for n, language in enumerate(["de", "de", "en"])]
     assert [clip.id for clip in quality.limited(clips, 1)] == ["c0", "c2"]
     assert quality.limited(clips, None) == clips

@@ -7,9 +7,7 @@ from benchmarks.server import ServerError, _when_ready
 
 
 def process(script: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def test_address_and_key_are_read_from_what_the_server_prints() -> None:

@@ -69,9 +69,7 @@ def encode(recipe: Recipe) -> bytes:
         if recipe.spans:
             # FFmpeg's own Vorbis encoder calls itself experimental.
             experimental = {"strict": "experimental"}
-            audio = output.add_stream(
-                recipe.codec, rate=recipe.rate, layout=recipe.layout, options=experimental
-            )
+            audio = output.add_stream(recipe.codec, rate=recipe.rate, layout=recipe.layout, options=experimental)
             if recipe.codec == "wmav2":
                 audio.bit_rate = 96_000  # it has no default
         if video is not None:
@@ -91,9 +89,7 @@ def wav_header(data_bytes: int, rate: int = 16_000, channels: int = 1) -> bytes:
     """Return a WAV header for 16-bit samples; sizes beyond 4 GB are clipped as recorders do."""
     form = struct.pack("<HHIIHH", 1, channels, rate, rate * channels * 2, channels * 2, 16)
     riff = min(36 + data_bytes, 0xFFFFFFFF)
-    body = (
-        b"WAVEfmt " + struct.pack("<I", 16) + form + b"data" + struct.pack("<I", min(data_bytes, 0xFFFFFFFF))
-    )
+    body = b"WAVEfmt " + struct.pack("<I", 16) + form + b"data" + struct.pack("<I", min(data_bytes, 0xFFFFFFFF))
     return b"RIFF" + struct.pack("<I", riff) + body
 
 

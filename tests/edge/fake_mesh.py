@@ -60,9 +60,7 @@ class FakeMesh:
                 else "127.0.0.1:1"
                 for name, register in self._services().items()
             }
-            settings = EdgeSettings(
-                **{"spool_dir": spool_dir, "tier_wait_seconds": 0.3, **targets, **self.settings}
-            )
+            settings = EdgeSettings(**{"spool_dir": spool_dir, "tier_wait_seconds": 0.3, **targets, **self.settings})
             app = await make_app(settings, KeyRing([KEY], allow_anonymous=settings.allow_anonymous))
             server = TestServer(app, handler_cancellation=True)
             client = await stack.enter_async_context(TestClient(server))
@@ -81,9 +79,7 @@ class FakeMesh:
         return {
             "asr": lambda server: asr_pb2_grpc.add_AsrServiceServicer_to_server(asr, server),
             "diarize": lambda server: diarize_pb2_grpc.add_DiarizeServiceServicer_to_server(diarize, server),
-            "summarize": lambda server: summarize_pb2_grpc.add_SummarizeServiceServicer_to_server(
-                summarize, server
-            ),
+            "summarize": lambda server: summarize_pb2_grpc.add_SummarizeServiceServicer_to_server(summarize, server),
         }
 
 
@@ -117,12 +113,8 @@ def form(seconds: float = 3.0, **fields: str) -> aiohttp.FormData:
     return data
 
 
-async def post(
-    tmp_path: Path, data: Any, mesh: FakeMesh | None = None, **kwargs: Any
-) -> tuple[int, Any, str, str]:
+async def post(tmp_path: Path, data: Any, mesh: FakeMesh | None = None, **kwargs: Any) -> tuple[int, Any, str, str]:
     """Return status, headers, content type and text of one transcription."""
     async with (mesh or FakeMesh()).client(tmp_path) as client:
-        answer = await client.post(
-            "/v1/transcribe", data=data, headers={**AUTH, **kwargs.pop("headers", {})}, **kwargs
-        )
+        answer = await client.post("/v1/transcribe", data=data, headers={**AUTH, **kwargs.pop("headers", {})}, **kwargs)
         return answer.status, answer.headers, answer.content_type, await answer.text()

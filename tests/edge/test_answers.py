@@ -9,9 +9,7 @@ from services.runtime.errors import TABLE, Fault, MeshError
 
 @pytest.mark.parametrize("fault", Fault)
 def test_every_fault_has_its_status_and_a_whole_number_of_seconds(fault: Fault) -> None:
-    answer = error_response(
-        MeshError(fault, "A sentence.", retry_after_seconds=1.2 if TABLE[fault].retry else None)
-    )
+    answer = error_response(MeshError(fault, "A sentence.", retry_after_seconds=1.2 if TABLE[fault].retry else None))
 
     assert answer.status == TABLE[fault].http
     assert answer.headers.get("Retry-After") == ("2" if TABLE[fault].retry else None)

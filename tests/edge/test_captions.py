@@ -12,8 +12,8 @@ from services.edge.captions import (
     columns,
     plain,
 )
-from services.edge.merge import order_words
 from services.edge.transcript import Segment, Word
+from tests.edge.lawful import order_words
 
 
 def segment_of(words: list[Word], speaker: int | None = None) -> Segment:
@@ -50,9 +50,7 @@ def test_a_cue_ends_with_its_sentence_when_that_fits() -> None:
 
 
 def test_a_long_sentence_is_cut_at_its_comma() -> None:
-    text = (
-        "When the long rain had stopped at last, everybody went out of the house to look at the wide river."
-    )
+    text = "When the long rain had stopped at last, everybody went out of the house to look at the wide river."
     assert texts(captions([english(text)], 60.0))[0] == "When the long rain had stopped at last,"
 
 
@@ -90,9 +88,7 @@ def test_a_word_wider_than_a_line_is_parted() -> None:
 
 def test_a_long_word_that_fits_is_left_whole() -> None:
     word = "Donaudampfschifffahrtsgesellschaft"
-    assert any(
-        word in line for cue in captions([english(f"Die alte {word} bleibt.")], 9.0) for line in cue.lines
-    )
+    assert any(word in line for cue in captions([english(f"Die alte {word} bleibt.")], 9.0) for line in cue.lines)
 
 
 def test_the_prefix_counts_as_part_of_the_line() -> None:
@@ -132,9 +128,7 @@ def test_white_space_and_control_characters_do_not_reach_the_screen() -> None:
 
 
 times = st.floats(0.0, 30.0)
-tokens = st.sampled_from(
-    [" and", " so,", " yes.", "-like", "那", "。", " 日本", " \n", " " + "w" * 50, "é" * 30]
-)
+tokens = st.sampled_from([" and", " so,", " yes.", "-like", "那", "。", " 日本", " \n", " " + "w" * 50, "é" * 30])
 any_words = st.lists(st.builds(Word, tokens, times, times, st.just(0.9)), max_size=30)
 any_speaker = st.sampled_from([None, 0, 1])
 

@@ -25,13 +25,9 @@ class _Asr(asr_pb2_grpc.AsrServiceServicer):
     async def Recognize(self, request_iterator: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
         self.received = [request async for request in request_iterator]
         word = asr_pb2.Word(span=to_span(0.5, 1), text=" hi", probability=0.5)
+        yield asr_pb2.RecognizeResponse(segment=asr_pb2.Segment(span=to_span(0.5, 1), text="hi", words=[word]))
         yield asr_pb2.RecognizeResponse(
-            segment=asr_pb2.Segment(span=to_span(0.5, 1), text="hi", words=[word])
-        )
-        yield asr_pb2.RecognizeResponse(
-            summary=asr_pb2.RecognitionSummary(
-                model="base", language_code="en", audio_duration=to_duration(2)
-            )
+            summary=asr_pb2.RecognitionSummary(model="base", language_code="en", audio_duration=to_duration(2))
         )
 
     async def ListModels(self, request: Any, context: Any) -> Any:
@@ -44,9 +40,7 @@ class _Diarize(diarize_pb2_grpc.DiarizeServiceServicer):
     async def Diarize(self, request_iterator: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
         requests = [request async for request in request_iterator]
         turn = diarize_pb2.Turn(span=to_span(0, 1.5), speaker_index=requests[0].config.speaker_count)
-        yield diarize_pb2.DiarizeResponse(
-            diarization=diarize_pb2.Diarization(turns=[turn], exclusive_turns=[turn])
-        )
+        yield diarize_pb2.DiarizeResponse(diarization=diarize_pb2.Diarization(turns=[turn], exclusive_turns=[turn]))
 
 
 async def test_a_recording_goes_out_as_config_and_audio_and_comes_back_as_values() -> None:

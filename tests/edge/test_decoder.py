@@ -123,12 +123,8 @@ def test_first_chunk_is_small_and_none_is_large(long_wav: Callable[[float], int]
 
 
 @pytest.mark.parametrize("hot", range(6))
-def test_every_full_range_channel_of_surround_sound_is_heard(
-    hot: int, media: Media, descriptor: Descriptor
-) -> None:
-    frames = decoded(
-        descriptor(media("flac", "flac", rate=48_000, layout="5.1", hot=hot, spans=((0.0, 0.5),)))
-    )
+def test_every_full_range_channel_of_surround_sound_is_heard(hot: int, media: Media, descriptor: Descriptor) -> None:
+    frames = decoded(descriptor(media("flac", "flac", rate=48_000, layout="5.1", hot=hot, spans=((0.0, 0.5),))))
     heard = frames.level(0.1, 0.4) > 1_000
     assert heard is (hot != 3), "all but the low-frequency effects"
 
@@ -147,9 +143,7 @@ def test_channels_without_a_layout_are_all_heard(channels: int, hot: int) -> Non
     samples[hot::channels] = array.array("h", ([16_000] * 16 + [-16_000] * 16) * 100)
     frame.planes[0].update(samples.tobytes())
     resampler = Resampler(frame)
-    out = array.array(
-        "h", b"".join(bytes(data) for source in (frame, None) for data in resampler.push(source))
-    )
+    out = array.array("h", b"".join(bytes(data) for source in (frame, None) for data in resampler.push(source)))
     assert len(out) == 1_600
     assert sum(abs(sample) for sample in out) / len(out) > 10_000 / channels
 

@@ -67,9 +67,7 @@ async def test_a_film_is_probed_and_decoded(media: Media, descriptor: Descriptor
     assert not psutil.pid_exists(decoding.pid)
 
 
-async def test_the_descriptor_may_close_and_its_offset_stays(
-    wav: Callable[..., bytes], tmp_path: Path
-) -> None:
+async def test_the_descriptor_may_close_and_its_offset_stays(wav: Callable[..., bytes], tmp_path: Path) -> None:
     path = tmp_path / "upload"
     path.write_bytes(wav(16_000))
     number = os.open(path, os.O_RDONLY)
@@ -265,9 +263,7 @@ def test_the_edge_loads_neither_pyav_nor_numpy() -> None:
 @asynccontextmanager
 async def impostor(script: str) -> AsyncIterator[Decoding]:
     """Give a decoding whose child is a script that writes what it likes: what a taken-over decoder may do."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", "-c", script, stdout=asyncio.subprocess.PIPE
-    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-I", "-c", script, stdout=asyncio.subprocess.PIPE)
     yield Decoding(process, stall_seconds=10)
     assert process.stdout is not None
     await process.stdout.read()

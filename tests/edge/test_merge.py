@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.edge.merge import merge, order_words
+from services.edge.merge import merge
 from services.edge.transcript import Segment, Turn, Word
+from tests.edge.lawful import order_words
 
 
 def said(*words: tuple[str, float, float], probability: float = 0.9) -> Segment:
@@ -29,32 +30,6 @@ def speakers_of(segments: tuple[Segment, ...]) -> list[int | None]:
 
 def by_speaker(segments: tuple[Segment, ...]) -> list[tuple[int | None, str]]:
     return [(segment.speaker, segment.text) for segment in segments]
-
-
-# --- times ---
-
-
-def test_a_word_that_runs_backwards_is_moved_to_the_one_ahead_of_it() -> None:
-    (segment,) = order_words([said((" a", 1.0, 2.0), (" b", 0.5, 0.7), (" c", 2.5, 2.4))], 10.0)
-    assert [(word.start, word.end) for word in segment.words] == [(1.0, 1.0), (1.0, 1.0), (2.5, 2.5)]
-
-
-def test_an_end_is_cut_back_to_the_next_start_across_segments() -> None:
-    first, second = order_words([said((" a", 0.0, 3.0)), said((" b", 2.0, 4.0))], 10.0)
-    assert (first.end, second.start) == (2.0, 2.0)
-
-
-def test_times_are_kept_inside_the_recording() -> None:
-    (segment,) = order_words([said((" a", -1.0, 0.5), (" b", 4.0, 9.0), (" c", 9.0, 9.5))], 5.0)
-    assert [(word.start, word.end) for word in segment.words] == [(0.0, 0.5), (4.0, 5.0), (5.0, 5.0)]
-
-
-def test_an_empty_segment_falls_away_and_one_without_words_keeps_its_text() -> None:
-    empty = Segment(0.0, 1.0, " ", (), 0.0, 0.0, 0.9, 1.0, "en")
-    unaligned = Segment(1.0, 2.0, "not aligned", (), 0.5, 0.0, 0.0, 1.0, "en")
-    (kept,) = order_words([empty, unaligned], 5.0)
-    assert [word.text for word in kept.words] == ["not aligned"]
-    assert (kept.start, kept.end) == (1.0, 2.0)
 
 
 # --- who said it ---
@@ -119,9 +94,7 @@ def test_overlapping_turns_alone_are_enough() -> None:
 
 @pytest.mark.parametrize(("start", "speaker"), [(1.4, 0), (1.6, None)])
 def test_a_word_in_a_gap_takes_a_turn_only_when_it_is_near(start: float, speaker: int | None) -> None:
-    segments, _ = merge(
-        [evenly("Fine. Really.", 0.2), said((" What?", start, start + 0.3))], [], [Turn(0.0, 1.0, 0)]
-    )
+    segments, _ = merge([evenly("Fine. Really.", 0.2), said((" What?", start, start + 0.3))], [], [Turn(0.0, 1.0, 0)])
     assert speakers_of(segments)[-1] == speaker
 
 
@@ -222,14 +195,6 @@ def assert_lawful(segments: tuple[Segment, ...], duration: float) -> None:
     assert all(before <= after for before, after in pairwise(edges))
 
 
-@given(any_talk, durations)
-def test_ordered_times_are_lawful_and_words_stay(talk: list[Segment], duration: float) -> None:
-    ordered = order_words(talk, duration)
-    assert_lawful(ordered, duration)
-    assert [w.text for s in ordered for w in s.words] == [w.text for s in talk for w in s.words]
-    assert order_words(ordered, duration) == ordered
-
-
 @settings(max_examples=300)
 @given(any_talk, any_turns, any_turns)
 def test_merging_keeps_every_law(talk: list[Segment], turns: list[Turn], exclusive: list[Turn]) -> None:
@@ -255,9 +220,7 @@ def test_merging_twice_changes_nothing(talk: list[Segment], turns: list[Turn], e
 
 
 @given(any_talk, any_turns)
-def test_speakers_do_not_depend_on_how_words_are_cut_into_segments(
-    talk: list[Segment], turns: list[Turn]
-) -> None:
+def test_speakers_do_not_depend_on_how_words_are_cut_into_segments(talk: list[Segment], turns: list[Turn]) -> None:
     ordered = order_words(talk, math.inf)
     words = tuple(word for segment in ordered for word in segment.words)
     whole = [replace(ordered[0], words=words)] if words else []
@@ -265,9 +228,7 @@ def test_speakers_do_not_depend_on_how_words_are_cut_into_segments(
 
 
 @given(any_talk, any_turns)
-def test_neighbouring_segments_differ_unless_they_were_apart_before(
-    talk: list[Segment], turns: list[Turn]
-) -> None:
+def test_neighbouring_segments_differ_unless_they_were_apart_before(talk: list[Segment], turns: list[Turn]) -> None:
     segments, _ = merge(talk, turns, turns)
     changes = sum(len(list(groupby(word.speaker for word in s.words))) for s in segments)
     assert changes == len(segments)

@@ -25,9 +25,7 @@ def transcript(*segments: Segment, diarized: bool = True, duration: float = 125.
     return Transcript(segments, "en", 0.98765, duration, "base", diarized, names)
 
 
-TALK = transcript(
-    segment("Hello, welcome.", 0.0, 0), segment("Thank you.", 3.0, 1), segment("Who is that?", 6.0, None)
-)
+TALK = transcript(segment("Hello, welcome.", 0.0, 0), segment("Thank you.", 3.0, 1), segment("Who is that?", 6.0, None))
 PLAIN = transcript(segment("Hello, welcome.", 0.0), segment("Thank you.", 3.0), diarized=False)
 NOTHING = transcript()
 

@@ -235,9 +235,7 @@ async def test_a_wrong_summary_request_names_the_field(tmp_path: Path, body: byt
 
 
 async def test_models_languages_and_health_need_no_key(tmp_path: Path) -> None:
-    async with FakeMesh(down=frozenset({"summarize"}), settings={"allow_anonymous": False}).client(
-        tmp_path
-    ) as client:
+    async with FakeMesh(down=frozenset({"summarize"}), settings={"allow_anonymous": False}).client(tmp_path) as client:
         await client.get("/v1/models")
         models = await (await client.get("/v1/models")).json()
         languages = await (await client.get("/v1/languages")).json()

@@ -33,9 +33,17 @@ async def test_large_content_arrives_in_order(tmp_path: Path) -> None:
     with Spool(tmp_path).open() as file:
         for start in range(0, len(content), 70_001):
             await file.write(content[start : start + 70_001])
-            assert len(file._batch) < BATCH_BYTES
+            assert file._batch_bytes < BATCH_BYTES
         await file.flush()
         assert os.pread(file.fileno(), len(content) + 1, 0) == content
+
+
+async def test_many_small_pieces_arrive_in_order(tmp_path: Path) -> None:
+    with Spool(tmp_path).open() as file:
+        for number in range(2_000):
+            await file.write(b"%04d" % number)
+        await file.flush()
+        assert os.pread(file.fileno(), 10_000, 0) == b"".join(b"%04d" % number for number in range(2_000))
 
 
 async def test_one_byte_over_the_limit_is_too_large(tmp_path: Path) -> None:
@@ -109,9 +117,7 @@ def test_only_our_own_old_leftovers_are_removed(tmp_path: Path) -> None:
     assert left == {names["young"], names["other"], names["foreign"], "target", link.name}
 
 
-async def test_a_folder_without_anonymous_files_serves_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_folder_without_anonymous_files_serves_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # As on a file system that does not know O_TMPFILE: the other flags try to write to a folder (EISDIR).
     monkeypatch.setattr(os, "O_TMPFILE", 0)
     with Spool(tmp_path).open() as file:

@@ -19,9 +19,7 @@ async def _until(tier: Tier, serving_now: bool) -> None:
 
 async def test_a_tier_follows_what_its_service_says() -> None:
     health = HealthServicer()
-    async with serving(
-        lambda server: health_pb2_grpc.add_HealthServicer_to_server(health, server)
-    ) as address:
+    async with serving(lambda server: health_pb2_grpc.add_HealthServicer_to_server(health, server)) as address:
         tier = Tier("asr", address)
         watching = asyncio.ensure_future(tier.watch())
         await tier.wait_serving(10)

@@ -47,9 +47,7 @@ def _twice() -> aiohttp.FormData:
         (b"file=x", {"Content-Type": "application/x-www-form-urlencoded"}, "not a form"),
     ],
 )
-async def test_a_body_that_is_no_upload_is_refused(
-    tmp_path: Path, data: Any, headers: Any, words: str
-) -> None:
+async def test_a_body_that_is_no_upload_is_refused(tmp_path: Path, data: Any, headers: Any, words: str) -> None:
     status, _, _, text = await post(tmp_path, data, headers=headers)
 
     assert status == 400

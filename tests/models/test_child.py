@@ -27,12 +27,8 @@ def is_running(pid: int) -> bool:
 
 
 def test_a_child_dies_with_its_parent_even_when_that_is_killed(tmp_path: Path) -> None:
-    child = (
-        f"import os, time; open({str(tmp_path / 'pid.new')!r}, 'w').write(str(os.getpid())); time.sleep(60)"
-    )
-    child = child.replace(
-        "; time", f"; os.rename({str(tmp_path / 'pid.new')!r}, {str(tmp_path / 'pid')!r}); time"
-    )
+    child = f"import os, time; open({str(tmp_path / 'pid.new')!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    child = child.replace("; time", f"; os.rename({str(tmp_path / 'pid.new')!r}, {str(tmp_path / 'pid')!r}); time")
     parent = (
         "import pathlib, sys; from services.models.child import run_child; "
         f"run_child([sys.executable, '-c', {child!r}], pathlib.Path({str(tmp_path / 'log')!r}))"

@@ -24,9 +24,7 @@ def fetch(world: World, staging: Staging) -> Callable[[], None]:
     return lambda: fetch_from_hub(world.model, world.model.files, staging, ignore_progress, world.site.url)
 
 
-def test_files_come_from_the_pinned_revision(
-    world: World, staging: Staging, fetch: Callable[[], None]
-) -> None:
+def test_files_come_from_the_pinned_revision(world: World, staging: Staging, fetch: Callable[[], None]) -> None:
     fetch()
     for path, data in world.contents.items():
         assert (staging.files / path).read_bytes() == data
@@ -49,9 +47,7 @@ def test_a_half_file_is_continued(
     assert world.site.ranges == ["bytes=65536-"]
 
 
-def test_wrong_bytes_are_refused_and_deleted(
-    world: World, staging: Staging, fetch: Callable[[], None]
-) -> None:
+def test_wrong_bytes_are_refused_and_deleted(world: World, staging: Staging, fetch: Callable[[], None]) -> None:
     forged = bytearray(world.contents["model.bin"])
     forged[7] ^= 1
     world.site.pages[WEIGHTS_URL] = bytes(forged)

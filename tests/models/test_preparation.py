@@ -40,9 +40,7 @@ def test_a_failing_module_is_an_error_with_its_last_words(
     assert (staging.files / "model.bin").exists()
 
 
-def test_a_module_that_writes_nothing_is_an_error(
-    prepared_model: Model, staging: Staging, tmp_path: Path
-) -> None:
+def test_a_module_that_writes_nothing_is_an_error(prepared_model: Model, staging: Staging, tmp_path: Path) -> None:
     (tmp_path / "idle.py").write_text("")
     with pytest.raises(MeshError):
         prepare(replace(prepared_model, preparation=Preparation("idle", 1, 1)), staging, ignore_progress)

@@ -137,9 +137,7 @@ def pickled(model: Model) -> str:
     return pickle.dumps(model).hex()
 
 
-def test_a_prepared_model_keeps_the_hashes_of_both_sides(
-    world: World, models_dir: Path, prepared_model: Model
-) -> None:
+def test_a_prepared_model_keeps_the_hashes_of_both_sides(world: World, models_dir: Path, prepared_model: Model) -> None:
     folder = pull(prepared_model, models_dir)
     manifest = read_manifest(folder)
     assert manifest is not None

