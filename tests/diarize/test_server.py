@@ -7,12 +7,12 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 
 from services.diarize.engine import Diarizer
 from services.diarize.server import DiarizeServicer, throttled
 from services.runtime.admission import Admission
+from services.runtime.errors import Fault, MeshError
+from services.runtime.grpc_errors import CallEnd
 from services.runtime.lifecycle import Loading
 from services.runtime.spans import to_seconds
 from speechmesh.diarize.v1 import diarize_pb2, diarize_pb2_grpc
@@ -53,24 +53,14 @@ async def diarize(
     return [response async for response in stub.Diarize(iter(requests))]
 
 
-async def refusal(
-    requests: Iterable[diarize_pb2.DiarizeRequest],
-    diarizer: Diarizer | None = None,
-    max_audio_seconds: float = 60,
-) -> tuple[grpc.StatusCode, str]:
-    """Return the status and the named field of a call that must fail."""
-    async with serving_diarizer(diarizer or FakeDiarizer(), max_audio_seconds=max_audio_seconds) as stub:
-        with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await diarize(stub, requests)
-    return refused.value.code(), named_field(refused.value)
-
-
-def named_field(error: grpc.aio.AioRpcError) -> str:
-    status = rpc_status.from_call(error)
-    assert status is not None
-    info = error_details_pb2.ErrorInfo()
-    assert status.details[0].Unpack(info)
-    return str(info.metadata.get("field", ""))
+async def refusal(stub: Stub, requests: Iterable[diarize_pb2.DiarizeRequest]) -> MeshError:
+    """Return what the failure of a call that must fail means."""
+    call = stub.Diarize(iter(requests))
+    end = CallEnd(call)
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        async for _ in call:
+            pass
+    return end.explain(refused.value, "diarize")
 
 
 async def test_a_recording_gives_progress_and_then_its_turns() -> None:
@@ -141,21 +131,24 @@ async def test_a_recording_without_audio_has_no_turns() -> None:
 async def test_a_malformed_request_is_refused_and_its_field_named(
     requests: list[diarize_pb2.DiarizeRequest], field: str
 ) -> None:
-    assert await refusal(requests) == (grpc.StatusCode.INVALID_ARGUMENT, field)
+    async with serving_diarizer(FakeDiarizer()) as stub:
+        error = await refusal(stub, requests)
+
+    assert (error.fault, error.field) == (Fault.INVALID, field)
 
 
 async def test_a_recording_longer_than_the_limit_is_refused() -> None:
-    requests = [config(), audio(SECOND), audio(SECOND)]
+    async with serving_diarizer(FakeDiarizer(), max_audio_seconds=1.5) as stub:
+        error = await refusal(stub, [config(), audio(SECOND), audio(SECOND)])
 
-    assert await refusal(requests, max_audio_seconds=1.5) == (grpc.StatusCode.OUT_OF_RANGE, "audio")
+    assert (error.fault, error.field) == (Fault.TOO_LARGE, "audio")
 
 
 async def test_a_call_is_refused_while_the_model_loads() -> None:
     async with serving_diarizer(None) as stub:
-        with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await diarize(stub, [config(), audio(SECOND)])
+        error = await refusal(stub, [config(), audio(SECOND)])
 
-    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert (error.fault, error.code) == (Fault.UNAVAILABLE, "loading")
 
 
 async def test_a_failing_engine_is_an_internal_error_without_its_text() -> None:
@@ -164,11 +157,10 @@ async def test_a_failing_engine_is_an_internal_error_without_its_text() -> None:
             raise RuntimeError("secret")
 
     async with serving_diarizer(Broken()) as stub:
-        with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await diarize(stub, [config(), audio(SECOND)])
+        error = await refusal(stub, [config(), audio(SECOND)])
 
-    assert refused.value.code() is grpc.StatusCode.INTERNAL
-    assert "secret" not in (refused.value.details() or "")
+    assert error.fault is Fault.INTERNAL
+    assert "secret" not in error.message
 
 
 async def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:
@@ -177,17 +169,13 @@ async def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:
     async with serving_diarizer(diarizer, places=1) as stub:
         running = asyncio.ensure_future(diarize(stub, [config(), audio(SECOND)]))
         assert await asyncio.to_thread(diarizer.started.wait, 5)
-        with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await diarize(stub, [config(), audio(SECOND)])
+        error = await refusal(stub, [config(), audio(SECOND)])
         gate.set()
         assert (await running)[-1].diarization.turns
 
-    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-    status = rpc_status.from_call(refused.value)
-    assert status is not None
-    retry = error_details_pb2.RetryInfo()
-    assert status.details[1].Unpack(retry)
-    assert to_seconds(retry.retry_delay) >= 1
+    assert (error.fault, error.code) == (Fault.OVERLOADED, "queue_full")
+    assert error.retry_after_seconds is not None
+    assert error.retry_after_seconds >= 1
 
 
 async def test_a_client_that_leaves_stops_the_engine_and_frees_its_place() -> None:

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,8 +28,6 @@ FRAGMENTS = st.sampled_from(
         "Summary:",
         "Sure! ",
         "-",
-    ]
-    + [
         "Here is a summary of the meeting",
         "Ana",
         "보고서",
@@ -45,7 +45,7 @@ TEXTS = st.lists(FRAGMENTS, max_size=14).map("".join)
 def in_pieces(text: str, style: Style, cuts: list[int]) -> str:
     tidier = Tidier(style)
     edges = [0, *sorted(cut % (len(text) + 1) for cut in cuts), len(text)]
-    pieces = [tidier.feed(text[start:end]) for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [tidier.feed(text[start:end]) for start, end in pairwise(edges)]
     return "".join(pieces) + tidier.finish()
 
 
@@ -89,8 +89,12 @@ def test_a_text_that_says_something_is_never_tidied_away(text: str) -> None:
         "Sure! Here's a brief summary:\n",
         "**Summary:** ",
         "Summary:\n",
-    ]
-    + ["## Summary\n\n", "```\n", "Aquí tienes un resumen:\n\n", "다음은 요약입니다:\n", "```text\n"],
+        "## Summary\n\n",
+        "```\n",
+        "Aquí tienes un resumen:\n\n",
+        "다음은 요약입니다:\n",
+        "```text\n",
+    ],
 )
 def test_an_announcement_is_left_out(announcement: str) -> None:
     assert tidy(f"{announcement}Ana sends the report.", Style.BRIEF) == "Ana sends the report."
@@ -129,8 +133,8 @@ def test_a_number_at_the_start_of_a_point_stays() -> None:
         "# Team Ships the Beta\nMore",
         "Headline: Team Ships the Beta.",
         "**Team Ships the Beta**",
-    ]
-    + ["Here is the headline:\n\nTeam Ships the Beta\n"],
+        "Here is the headline:\n\nTeam Ships the Beta\n",
+    ],
 )
 def test_a_headline_loses_its_wrapping(written: str) -> None:
     assert tidy(written, Style.HEADLINE) == "Team Ships the Beta"

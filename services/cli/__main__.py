@@ -1,0 +1,167 @@
+"""The commands of `./speechmesh`. Each lives in a module of its own, imported only when it runs."""
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.cli.profiles import ProfileName
+from services.runtime.errors import MeshError
+
+app = typer.Typer(
+    name="speechmesh",
+    help="Speech to text on your own machines: transcripts with speakers and word times over one HTTP API.",
+    epilog="Start with `./speechmesh up`; then, in another terminal: `./speechmesh transcribe FILE`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+# What another program's arguments need to come through as they are.
+_PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+
+
+class TranscriptFormat(StrEnum):
+    """In what form a transcript is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    SRT = "srt"
+    VTT = "vtt"
+
+
+@app.command()
+def up(
+    port: Annotated[
+        int | None,
+        typer.Option(
+            envvar="SPEECHMESH_PORT",
+            min=0,
+            max=65535,
+            show_default="8080",
+            help="Port of the HTTP API; 0: any.",
+        ),
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            envvar="SPEECHMESH_HOST", show_default="127.0.0.1", help="Where to listen; 0.0.0.0: all."
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="SPEECHMESH_DATA",
+            file_okay=False,
+            show_default="~/.local/share/speechmesh",
+            help="Folder for the models, the API key and uploads at work.",
+        ),
+    ] = None,
+    profile: Annotated[
+        ProfileName, typer.Option(envvar="SPEECHMESH_PROFILE", help="Which models to serve, and on what.")
+    ] = ProfileName.CPU,
+) -> None:
+    """Set up what is missing and serve, until Ctrl-C.
+
+    Downloads the profile's models if need be, makes an API key at the first start, then runs asr, diarize,
+    summarize and edge, and starts again whichever of them crashes.
+    """
+    from services.cli import up as command
+
+    raise typer.Exit(command.run(host=host, port=port, data=data, profile=profile, environ=os.environ))
+
+
+@app.command()
+def transcribe(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A recording, audio or video.")],
+    server: Annotated[
+        str | None,
+        typer.Option(
+            envvar="SPEECHMESH_URL", show_default="http://127.0.0.1:8080", help="Base URL of the server."
+        ),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            envvar="SPEECHMESH_API_KEY", help="API key; for a server on this machine, the one that `up` made."
+        ),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Id of the model, as /v1/models lists it.")] = None,
+    language: Annotated[str | None, typer.Option(help="ISO 639-1 code; found out unless given.")] = None,
+    diarize: Annotated[bool, typer.Option(help="Say who speaks.")] = True,
+    speakers: Annotated[int, typer.Option(min=0, help="Number of speakers; 0: find out.")] = 0,
+    form: Annotated[
+        TranscriptFormat, typer.Option("--format", help="What to print.")
+    ] = TranscriptFormat.TEXT,
+) -> None:
+    """Send a recording to a server and print the transcript with its speakers and times."""
+    from services.cli import transcribe as command
+
+    wish = command.Wish(file, model, language, diarize, speakers, form.value)
+    raise typer.Exit(command.run(wish, server=server, key=key, environ=os.environ))
+
+
+@app.command(context_settings={**_PASS_ON, "help_option_names": []})
+def models(
+    arguments: Annotated[list[str] | None, typer.Argument(metavar="COMMAND [ARGS]...")] = None,
+) -> None:
+    """Pull, list and verify the models (`models --help` tells more)."""
+    from services.cli.models import app as models_app
+
+    models_app(arguments or ["--help"], prog_name="speechmesh models")
+
+
+@app.command("test", context_settings=_PASS_ON)
+def run_tests(
+    arguments: Annotated[list[str] | None, typer.Argument(metavar="[PYTEST ARGS]...")] = None,
+) -> None:
+    """Run the tests, with whatever arguments pytest takes.
+
+    Pulls the models that tests need first; leave those tests out with: test -m "not model".
+    """
+    from services.cli import checkout, suite
+
+    checkout.require_checkout()
+    raise typer.Exit(suite.run(arguments or []))
+
+
+@app.command()
+def check() -> None:
+    """Check format, lint, types, layers, protos and generated code."""
+    from services.cli import check as command
+    from services.cli import checkout
+
+    checkout.require_checkout()
+    raise typer.Exit(command.run())
+
+
+@app.command()
+def protos(
+    compare: Annotated[
+        bool, typer.Option("--check", help="Only tell what differs from what is checked in.")
+    ] = False,
+) -> None:
+    """Generate the contract's code again, from protos/."""
+    from services.cli import checkout
+    from services.cli import protos as command
+
+    checkout.require_checkout()
+    raise typer.Exit(command.run(check=compare))
+
+
+def main() -> None:
+    """Run the command line; an expected failure is one sentence and exit code 1."""
+    try:
+        app(prog_name="speechmesh")
+    except MeshError as error:
+        sys.stderr.write(f"Error: {error.message}\n")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

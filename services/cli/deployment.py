@@ -1,0 +1,145 @@
+"""The four programs of one machine: what each is told, and how it is asked for its health. Pure.
+
+asr, diarize, summarize    gRPC on a loopback port each
+edge                       HTTP for everybody; knows the ports of the other three
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.cli.probes import GrpcHealth, HttpHealth
+from services.cli.profiles import Profile, thread_settings
+from services.cli.supervisor import Program
+
+ENGINES = ("asr", "diarize", "summarize")
+"""The services with a model, in the order of their start."""
+
+SERVICES = (*ENGINES, "edge")
+"""All services, in the order of their start."""
+
+PORTS_NEEDED = len(ENGINES) + len(SERVICES)
+"""Free ports that a deployment takes: one for each engine's gRPC, one for each service's metrics."""
+
+# A profile's aliases point to the profile's models: whoever chooses other models chooses the aliases too.
+_ALIASES = {
+    "SPEECHMESH_ASR_MODELS": "SPEECHMESH_ASR_ALIASES",
+    "SPEECHMESH_SUMMARIZE_MODEL": "SPEECHMESH_SUMMARIZE_ALIASES",
+}
+
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where one deployment lives."""
+
+    host: str
+    """Address on which the edge listens."""
+
+    port: int
+    """Port on which the edge listens."""
+
+    data: Path
+    """Folder for what must outlive a restart."""
+
+    models: Path
+    """Folder of the models."""
+
+    @property
+    def key_file(self) -> Path:
+        """File that holds the API key."""
+        return self.data / "api-key"
+
+    @property
+    def url(self) -> str:
+        """Base URL at which this machine reaches the edge."""
+        return f"http://{address(_ANY_ADDRESS.get(self.host, self.host), self.port)}"
+
+
+def address(host: str, port: int) -> str:
+    """Return `host:port`, with the brackets that an IPv6 address needs."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def settings_for(
+    site: Site, profile: Profile, environ: Mapping[str, str], *, cores: int, ports: Sequence[int]
+) -> dict[str, str]:
+    """Return the environment that all services share; what `environ` has set already is kept.
+
+    Args:
+        site: where the deployment lives.
+        profile: which models run where.
+        environ: the environment of the supervisor.
+        cores: processor cores to be used.
+        ports: `PORTS_NEEDED` free ports of the loopback address.
+    """
+    free = iter(ports)
+    chosen = {
+        **profile.settings,
+        **thread_settings(profile, cores),
+        "SPEECHMESH_MODELS_DIR": str(site.models),
+        **{_variable(name, "LISTEN"): f"127.0.0.1:{next(free)}" for name in ENGINES},
+        **{_variable(name, "METRICS_LISTEN"): f"127.0.0.1:{next(free)}" for name in SERVICES},
+        "SPEECHMESH_EDGE_KEYS_FILE": str(site.key_file),
+        "SPEECHMESH_EDGE_SPOOL_DIR": str(site.data / "spool"),
+    }
+    for models, aliases in _ALIASES.items():
+        if environ.get(models):
+            chosen.pop(aliases, None)
+    settings = {**environ, **{name: value for name, value in chosen.items() if not environ.get(name)}}
+    # The site has taken this variable into account already, and options go before it.
+    settings["SPEECHMESH_EDGE_LISTEN"] = address(site.host, site.port)
+    for name in ENGINES:
+        target = f"SPEECHMESH_EDGE_{name.upper()}_TARGET"
+        settings[target] = environ.get(target) or _reachable(settings[_variable(name, "LISTEN")])
+    return settings
+
+
+def models_needed(settings: Mapping[str, str]) -> list[str]:
+    """Return the ids of the models that the engines will load, each once."""
+    ids = [
+        *settings["SPEECHMESH_ASR_MODELS"].split(","),
+        settings["SPEECHMESH_DIARIZE_MODEL"],
+        settings["SPEECHMESH_SUMMARIZE_MODEL"],
+    ]
+    return list(dict.fromkeys(model.strip() for model in ids if model.strip()))
+
+
+def programs(site: Site, settings: Mapping[str, str]) -> list[Program]:
+    """Return the programs to supervise, in the order of their start."""
+    engines = [
+        Program(
+            name,
+            _argv(name),
+            _with_math_threads(settings, settings.get(_variable(name, "THREADS"))),
+            GrpcHealth(_reachable(settings[_variable(name, "LISTEN")])),
+        )
+        for name in ENGINES
+    ]
+    edge = Program("edge", _argv("edge"), settings, HttpHealth(f"{site.url}/health"), front=True)
+    return [*engines, edge]
+
+
+def _argv(name: str) -> tuple[str, ...]:
+    # -P: a folder called `services` in the place where the supervisor was started must not shadow ours.
+    return (sys.executable, "-P", "-m", f"services.{name}")
+
+
+def _variable(service: str, setting: str) -> str:
+    return f"SPEECHMESH_{service.upper()}_{setting}"
+
+
+def _with_math_threads(settings: Mapping[str, str], threads: str | None) -> Mapping[str, str]:
+    """Hold OpenMP, on which the model libraries compute, to the engine's own number of threads."""
+    if not threads or settings.get("OMP_NUM_THREADS"):
+        return settings
+    return {**settings, "OMP_NUM_THREADS": threads}
+
+
+def _reachable(listen: str) -> str:
+    """Return where this machine reaches a service that listens on `listen`."""
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]")
+    return address(_ANY_ADDRESS.get(host, host), int(port))

@@ -1,0 +1,1 @@
+"""Tells who spoke when: recordings in, speaker turns out."""

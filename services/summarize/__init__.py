@@ -1,0 +1,1 @@
+"""Sums up transcripts with a small language model."""
