@@ -9,7 +9,7 @@ are named after the keys of its state dict, so that they load strictly.
                     -> mean and standard deviation over time -> 192 numbers
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -238,20 +238,24 @@ class CamPlusPlusEmbedding(Model):  # type: ignore[misc]  # pyannote.audio is un
                 features = features[_selected(weights[index], len(features))]
             selections.append(features)
         embeddings = waveforms.new_full((len(waveforms), self.dimension), torch.nan)
-        for rows in _by_length(selections).values():
+        # On a CPU a batch of several is no faster, it falls out of the caches, and takes far more memory.
+        largest = 1 if waveforms.device.type == "cpu" else len(selections)
+        for rows in _batches(selections, largest):
             # Centred over the speaker's own frames: the network was trained on recordings of one speaker.
             batch = torch.stack([_rounded_up(selections[row]) for row in rows])
             embeddings[rows] = self.network(batch - batch.mean(dim=1, keepdim=True))
         return embeddings
 
 
-def _by_length(selections: Sequence[Tensor]) -> dict[int, list[int]]:
-    """Group the rows that select anything by the multiple their length is rounded up to."""
+def _batches(selections: Sequence[Tensor], largest: int) -> Iterator[list[int]]:
+    """Group the rows that select anything by the length they are rounded up to, at most `largest` in a group."""
     groups: dict[int, list[int]] = {}
     for row, features in enumerate(selections):
         if len(features):
             groups.setdefault(-(-len(features) // FRAMES_MULTIPLE), []).append(row)
-    return groups
+    for rows in groups.values():
+        for start in range(0, len(rows), largest):
+            yield rows[start : start + largest]
 
 
 def _rounded_up(features: Tensor) -> Tensor:

@@ -67,9 +67,7 @@ class SpeakerBounds:
         }
         for field, value in bounds.items():
             if not 0 <= value <= MAX_SPEAKERS:
-                raise invalid_field(
-                    field, f"{field} is {value}; it must lie between 0 (unknown) and {MAX_SPEAKERS}."
-                )
+                raise invalid_field(field, f"{field} is {value}; it must lie between 0 (unknown) and {MAX_SPEAKERS}.")
         if self.exact and (self.minimum or self.maximum):
             raise invalid_field(
                 "speaker_count",

@@ -166,9 +166,7 @@ def load_segmentation(path: Path) -> Any:
 
     `Model.from_pretrained` would unpickle anything; this admits the types that the checkpoint needs.
     """
-    with torch.serialization.safe_globals(
-        [Specifications, Problem, Resolution, torch.torch_version.TorchVersion]
-    ):
+    with torch.serialization.safe_globals([Specifications, Problem, Resolution, torch.torch_version.TorchVersion]):
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     model = PyanNet(**checkpoint["hyper_parameters"])
     model.on_load_checkpoint(checkpoint)
@@ -242,9 +240,7 @@ class SpeechOnlyEmbedding(BaseInference):  # type: ignore[misc]  # pyannote.audi
     def _pooled(self, waveforms: Tensor, masks: Tensor) -> NDArray[np.float32]:
         """Run the trunk once for each run of equal waveforms and pool it under each of their masks."""
         starts = [
-            row
-            for row in range(len(waveforms))
-            if row == 0 or not torch.equal(waveforms[row], waveforms[row - 1])
+            row for row in range(len(waveforms)) if row == 0 or not torch.equal(waveforms[row], waveforms[row - 1])
         ]
         model, device = self._embedding.model_, self._embedding.device
         runs = torch.tensor([sum(start <= row for start in starts) - 1 for row in range(len(waveforms))])

@@ -88,9 +88,7 @@ def _run(
     return stream_from_thread(run)
 
 
-def throttled(
-    emit: Callable[[float], None], clock: Callable[[], float] = time.monotonic
-) -> Callable[[float], None]:
+def throttled(emit: Callable[[float], None], clock: Callable[[], float] = time.monotonic) -> Callable[[float], None]:
     """Return a callback for progress that passes on the first, the last (1), and few in between."""
     due = clock()
 

@@ -8,6 +8,9 @@ from aiohttp import web
 
 from services.runtime.errors import INTERNAL_MESSAGE, TABLE, Fault, MeshError
 
+REQUEST_ID = web.RequestKey("request_id", str)
+"""Where a request carries its id."""
+
 _SDK_AGENT = "stt-ai-"
 
 
@@ -66,7 +69,7 @@ class EventStream:
 
     async def open(self) -> None:
         """Send the head of the answer."""
-        self._response.headers["X-Request-Id"] = self._request["request_id"]
+        self._response.headers["X-Request-Id"] = self._request[REQUEST_ID]
         await self._response.prepare(self._request)
 
     async def send(self, event: str, data: Any) -> None:

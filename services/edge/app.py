@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import structlog
 from aiohttp import web
 
-from services.edge.answers import error_response, internal_error
+from services.edge.answers import REQUEST_ID, error_response, internal_error
 from services.edge.clients import AsrClient, DiarizeClient, SummarizeClient
 from services.edge.config import EdgeSettings
 from services.edge.keys import KeyRing
@@ -75,7 +75,7 @@ def _watching(*tiers: Tier) -> Callable[[web.Application], AsyncIterator[None]]:
 async def frame(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give a request its id, its log line and its metrics, and turn every failure into a JSON answer."""
     request_id = accept_request_id(request.headers.get(METADATA_KEY))
-    request["request_id"] = request_id
+    request[REQUEST_ID] = request_id
     route = _route(request)
     started = time.monotonic()
     status = 499  # the client left: what proxies log, and what is true unless an answer is made

@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from services.edge.answers import (
+    REQUEST_ID,
     EventStream,
     json_response,
     wants_events,
@@ -69,7 +70,7 @@ class Rest:
         self._identify(request)
         text, style = _summary_wishes(await _json_object(request))
         await self.summarize.tier.wait_serving(self.mesh.tier_wait_seconds)
-        summary = await self.summarize.summarize(text, style=style, request_id=request["request_id"])
+        summary = await self.summarize.summarize(text, style=style, request_id=request[REQUEST_ID])
         return json_response({"summary": summary.text, "style": style, "model": summary.model})
 
     async def get_models(self, request: web.Request) -> web.Response:
@@ -110,7 +111,7 @@ class Rest:
     async def _transcribe(
         self, request: web.Request, upload: Upload, options: TranscribeOptions, progress: OnProgress
     ) -> Transcript:
-        return await transcribe(self.mesh, upload.file, options, request["request_id"], progress)
+        return await transcribe(self.mesh, upload.file, options, request[REQUEST_ID], progress)
 
     async def _answer_in_events(
         self, request: web.Request, upload: Upload, options: TranscribeOptions

@@ -18,6 +18,17 @@ FIRST_SPEAKER = [(10.9, 14.4), (18.7, 21.4)]
 SECOND_SPEAKER = [(14.7, 17.9), (21.9, 27.5)]
 
 
+def test_rows_of_one_length_are_batched_and_empty_ones_left_out() -> None:
+    import torch
+
+    from services.diarize.campplus import _batches
+
+    selections = [torch.zeros(frames, 80) for frames in (120, 0, 150, 400, 101, 3)]
+
+    assert list(_batches(selections, largest=6)) == [[0, 2, 4], [3], [5]]
+    assert list(_batches(selections, largest=2)) == [[0, 2], [4], [3], [5]]
+
+
 @pytest.fixture(scope="module")
 def model(campplus_folder: Path) -> "CamPlusPlusEmbedding":
     import torch
@@ -28,9 +39,7 @@ def model(campplus_folder: Path) -> "CamPlusPlusEmbedding":
     return CamPlusPlusEmbedding.from_weights(campplus_folder / "embedding" / "campplus_cn_en_common.pt")
 
 
-def embed(
-    model: "CamPlusPlusEmbedding", samples: NDArray[np.float32], mask: "Tensor | None" = None
-) -> "Tensor":
+def embed(model: "CamPlusPlusEmbedding", samples: NDArray[np.float32], mask: "Tensor | None" = None) -> "Tensor":
     import torch
 
     with torch.inference_mode():

@@ -121,9 +121,7 @@ def test_a_cancelled_run_stops_at_its_next_question(
     assert len(asked) == questions + 1
 
 
-def test_a_run_leaves_the_recording_as_it_was(
-    diarizer: Diarizer, two_speaker_samples: NDArray[np.float32]
-) -> None:
+def test_a_run_leaves_the_recording_as_it_was(diarizer: Diarizer, two_speaker_samples: NDArray[np.float32]) -> None:
     samples = two_speaker_samples[: 12 * RATE].copy()
     before = samples.copy()
 

@@ -16,9 +16,7 @@ pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
 RATE = 16_000
 
 
-def run(
-    diarizer: "PyannoteDiarizer", samples: NDArray[np.float32], bounds: SpeakerBounds | None = None
-) -> Diarization:
+def run(diarizer: "PyannoteDiarizer", samples: NDArray[np.float32], bounds: SpeakerBounds | None = None) -> Diarization:
     return diarizer.diarize(samples, bounds or SpeakerBounds(), lambda _: None, lambda: False)
 
 

@@ -47,9 +47,7 @@ async def serving_diarizer(
         yield diarize_pb2_grpc.DiarizeServiceStub(channel)
 
 
-async def diarize(
-    stub: Stub, requests: Iterable[diarize_pb2.DiarizeRequest]
-) -> list[diarize_pb2.DiarizeResponse]:
+async def diarize(stub: Stub, requests: Iterable[diarize_pb2.DiarizeRequest]) -> list[diarize_pb2.DiarizeResponse]:
     return [response async for response in stub.Diarize(iter(requests))]
 
 
@@ -65,9 +63,7 @@ async def refusal(stub: Stub, requests: Iterable[diarize_pb2.DiarizeRequest]) ->
 
 async def test_a_recording_gives_progress_and_then_its_turns() -> None:
     async with serving_diarizer(FakeDiarizer()) as stub:
-        responses = await diarize(
-            stub, [config(), audio(SECOND), audio(SILENT_SECOND), audio(SECOND[:16_000])]
-        )
+        responses = await diarize(stub, [config(), audio(SECOND), audio(SILENT_SECOND), audio(SECOND[:16_000])])
 
     events = [response.WhichOneof("event") for response in responses]
     assert events == ["progress"] * (len(events) - 1) + ["diarization"]

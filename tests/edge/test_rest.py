@@ -7,9 +7,9 @@ import aiohttp
 import pytest
 import srt
 import webvtt
-from tests.summarize.fake_engine import FakeSummarizer
 
 from tests.edge.fake_mesh import AUTH, FakeMesh, form, held, post, tone
+from tests.summarize.fake_engine import FakeSummarizer
 
 
 async def test_json_is_as_the_contract_shows_it(tmp_path: Path) -> None:
@@ -119,7 +119,12 @@ async def test_a_wrong_field_is_named_with_what_is_allowed(
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(b"", "empty"), (b"just some text, you know\n" * 50, "text"), (b"RIFF", "damaged")]
+    ("content", "words"),
+    [
+        (b"", "empty"),
+        (b"just some text, you know\n" * 50, "text"),
+        (b"RIFF\x24\x00\x00\x00WAVE" + bytes(60), "damaged"),
+    ],
 )
 async def test_a_file_that_is_no_recording_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
     data = aiohttp.FormData()
