@@ -12,10 +12,12 @@ from services.runtime.lifecycle import Loading, leave, serve_grpc
 from services.runtime.logs import configure_logs
 from services.runtime.parent import die_with_parent
 from services.runtime.settings import load_settings
+from services.runtime.threads import calm_threads
 from speechmesh.asr.v1 import asr_pb2, asr_pb2_grpc
 
 
 def _load_models(settings: AsrSettings) -> Models:
+    calm_threads(settings.threads)
     # Imported here: the health port answers while the libraries load.
     from services.asr.whisper import WhisperTranscriber
 

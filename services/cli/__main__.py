@@ -49,9 +49,7 @@ def up(
     ] = None,
     host: Annotated[
         str | None,
-        typer.Option(
-            envvar="SPEECHMESH_HOST", show_default="127.0.0.1", help="Where to listen; 0.0.0.0: all."
-        ),
+        typer.Option(envvar="SPEECHMESH_HOST", show_default="127.0.0.1", help="Where to listen; 0.0.0.0: all."),
     ] = None,
     data: Annotated[
         Path | None,
@@ -81,9 +79,7 @@ def transcribe(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A recording, audio or video.")],
     server: Annotated[
         str | None,
-        typer.Option(
-            envvar="SPEECHMESH_URL", show_default="http://127.0.0.1:8080", help="Base URL of the server."
-        ),
+        typer.Option(envvar="SPEECHMESH_URL", show_default="http://127.0.0.1:8080", help="Base URL of the server."),
     ] = None,
     key: Annotated[
         str | None,
@@ -95,9 +91,7 @@ def transcribe(
     language: Annotated[str | None, typer.Option(help="ISO 639-1 code; found out unless given.")] = None,
     diarize: Annotated[bool, typer.Option(help="Say who speaks.")] = True,
     speakers: Annotated[int, typer.Option(min=0, help="Number of speakers; 0: find out.")] = 0,
-    form: Annotated[
-        TranscriptFormat, typer.Option("--format", help="What to print.")
-    ] = TranscriptFormat.TEXT,
+    form: Annotated[TranscriptFormat, typer.Option("--format", help="What to print.")] = TranscriptFormat.TEXT,
 ) -> None:
     """Send a recording to a server and print the transcript with its speakers and times."""
     from services.cli import transcribe as command
@@ -142,9 +136,7 @@ def check() -> None:
 
 @app.command()
 def protos(
-    compare: Annotated[
-        bool, typer.Option("--check", help="Only tell what differs from what is checked in.")
-    ] = False,
+    compare: Annotated[bool, typer.Option("--check", help="Only tell what differs from what is checked in.")] = False,
 ) -> None:
     """Generate the contract's code again, from protos/."""
     from services.cli import checkout

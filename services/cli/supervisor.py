@@ -204,9 +204,7 @@ class _Keeper:
                 if pause is None:
                     self.given_up = True
                     return
-                self._say(
-                    SUPERVISOR, f"{self.name} ended ({_cause(exit_code)}); starting it again in {pause:g} s"
-                )
+                self._say(SUPERVISOR, f"{self.name} ended ({_cause(exit_code)}); starting it again in {pause:g} s")
                 await _first(self._stopping.wait(), asyncio.sleep(pause))
         finally:
             self._ended.set()
@@ -262,7 +260,9 @@ class _Keeper:
         # A descendant outside the group may hold the pipe open for ever.
         await asyncio.wait([showing, watching], timeout=_LAST_OUTPUT_SECONDS)
         showing.cancel()
-        await asyncio.gather(showing, watching, return_exceptions=True)
+        for outcome in await asyncio.gather(showing, watching, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                self._say(SUPERVISOR, f"watching {self.name} failed: {outcome!r}")
         return exit_code
 
     async def _watch_health(self, started: float) -> None:

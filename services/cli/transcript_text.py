@@ -10,9 +10,7 @@ def lines(answer: Mapping[str, Any]) -> Iterator[str]:
     for segment in answer.get("segments") or ():
         span = f"[{clock(segment['start'], long)} → {clock(segment['end'], long)}]"
         speaker = segment.get("speaker")
-        yield (
-            f"{span} {speaker}: {segment['text'].strip()}" if speaker else f"{span} {segment['text'].strip()}"
-        )
+        yield (f"{span} {speaker}: {segment['text'].strip()}" if speaker else f"{span} {segment['text'].strip()}")
 
 
 def headline(answer: Mapping[str, Any]) -> str:

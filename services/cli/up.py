@@ -66,9 +66,7 @@ def run(
         get_models(models_needed(settings), site.models)
         _show_key(site, Path(settings["SPEECHMESH_EDGE_KEYS_FILE"]))
         console = Console((SUPERVISOR, *SERVICES))
-        console.say(
-            SUPERVISOR, f"starting {', '.join(SERVICES)} ({profile.value} profile, data in {site.data})"
-        )
+        console.say(SUPERVISOR, f"starting {', '.join(SERVICES)} ({profile.value} profile, data in {site.data})")
         supervisor = Supervisor(
             plan(site, settings),
             say=console.say,
@@ -97,9 +95,7 @@ def _require_port(site: Site) -> None:
     try:
         free = can_listen(site.host, site.port)
     except OSError as error:
-        raise MeshError(
-            Fault.INVALID, f"Cannot listen on {where}: {error.strerror}.", field="host"
-        ) from error
+        raise MeshError(Fault.INVALID, f"Cannot listen on {where}: {error.strerror}.", field="host") from error
     if not free:
         raise MeshError(
             Fault.UNAVAILABLE,

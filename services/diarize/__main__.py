@@ -1,7 +1,6 @@
 """Runs the diarize service: `python -m services.diarize`, settings by environment (see config.py)."""
 
 import asyncio
-import os
 
 from services.diarize.config import DiarizeSettings
 from services.diarize.engine import Diarizer
@@ -12,14 +11,13 @@ from services.runtime.lifecycle import Loading, leave, serve_grpc
 from services.runtime.logs import configure_logs
 from services.runtime.parent import die_with_parent
 from services.runtime.settings import load_settings
+from services.runtime.threads import calm_threads
 from speechmesh.diarize.v1 import diarize_pb2, diarize_pb2_grpc
 
 
 def _load_diarizer(settings: DiarizeSettings) -> Diarizer:
     folder = model_folder(settings.models_dir, settings.model)
-    # Torch's threads spin while they wait for each other. Beside other busy processes, as on one machine with
-    # asr, that took eight times as long as sleeping does. Read when torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    calm_threads(settings.threads)
     # Imported here: the health port answers while the libraries load.
     from services.diarize.pyannote_engine import PyannoteDiarizer
 

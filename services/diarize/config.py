@@ -13,7 +13,7 @@ class DiarizeSettings(EngineSettings):
 
     model_config = SettingsConfigDict(env_prefix="SPEECHMESH_DIARIZE_")
 
-    listen: Address = "127.0.0.1:50052"
+    listen: Address = "127.0.0.1:50061"
     """Where gRPC is served."""
 
     model: str = "segmentation-3.0-campplus"

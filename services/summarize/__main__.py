@@ -8,6 +8,7 @@ from services.runtime.lifecycle import Loading, leave, serve_grpc
 from services.runtime.logs import configure_logs
 from services.runtime.parent import die_with_parent
 from services.runtime.settings import load_settings
+from services.runtime.threads import calm_threads
 from services.summarize.config import SummarizeSettings
 from services.summarize.engine import Summarizer
 from services.summarize.server import SummarizeServicer
@@ -16,6 +17,7 @@ from speechmesh.summarize.v1 import summarize_pb2, summarize_pb2_grpc
 
 def _load_summarizer(settings: SummarizeSettings) -> Summarizer:
     folder = model_folder(settings.models_dir, settings.loaded_model)
+    calm_threads(settings.threads)
     # Imported here: the health port answers while the libraries load.
     from services.summarize.transformers_engine import TransformersSummarizer
 

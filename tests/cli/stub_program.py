@@ -31,6 +31,8 @@ def serve_grpc(port: str, warm_up_seconds: float = 0.0) -> None:
     time.sleep(warm_up_seconds)
     servicer.set("", status.SERVING)
     tell("stub serves")
+    # A server that nobody holds on to is shut down.
+    server.wait_for_termination()
 
 
 def serve_http(port: str) -> None:

@@ -19,9 +19,7 @@ def test_the_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
 def test_a_second_user_of_the_folder_is_told_who_has_it(tmp_path: Path) -> None:
     holding = "import sys; from pathlib import Path; from services.cli.data_folder import locked\n"
     holding += f"with locked(Path({str(tmp_path)!r})):\n    print(flush=True)\n    sys.stdin.read()"
-    with subprocess.Popen(
-        [sys.executable, "-c", holding], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as other:
+    with subprocess.Popen([sys.executable, "-c", holding], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
         with pytest.raises(MeshError, match=rf"process {other.pid}\).*--data"), locked(tmp_path):

@@ -32,14 +32,10 @@ def test_of_a_progress_bar_the_last_drawing_is_shown() -> None:
 
 
 @given(st.lists(st.binary(max_size=60), max_size=20), st.integers(1, 30))
-def test_what_is_held_back_stays_small_and_lines_hold_no_control_characters(
-    chunks: list[bytes], longest: int
-) -> None:
+def test_what_is_held_back_stays_small_and_lines_hold_no_control_characters(chunks: list[bytes], longest: int) -> None:
     splitter = LineSplitter(max_line_bytes=longest)
     lines = [line for chunk in chunks for line in splitter.feed(chunk)] + splitter.finish()
-    assert all(
-        char == "\t" or (ord(char) >= 32 and not 127 <= ord(char) < 160) for line in lines for char in line
-    )
+    assert all(char == "\t" or (ord(char) >= 32 and not 127 <= ord(char) < 160) for line in lines for char in line)
     # Each byte shows as four characters at most.
     assert all(len(line) <= 4 * longest for line in lines)
 

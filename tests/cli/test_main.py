@@ -8,9 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def speechmesh(
-    *arguments: str, flags: tuple[str, ...] = (), **environ: str
-) -> "subprocess.CompletedProcess[str]":
+def speechmesh(*arguments: str, flags: tuple[str, ...] = (), **environ: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-P", *flags, "-m", "services.cli", *arguments],
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'protos'}", **environ},
@@ -24,9 +22,7 @@ def speechmesh(
 def test_help_lists_every_command() -> None:
     done = speechmesh("--help")
     assert done.returncode == 0
-    assert all(
-        f"\n  {name} " in done.stdout for name in ("up", "transcribe", "models", "test", "check", "protos")
-    )
+    assert all(f"\n  {name} " in done.stdout for name in ("up", "transcribe", "models", "test", "check", "protos"))
 
 
 @pytest.mark.parametrize("command", ["up", "transcribe", "models", "test", "check", "protos"])

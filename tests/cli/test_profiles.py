@@ -32,9 +32,7 @@ def test_the_services_understand_all_that_they_are_told(
     assert service().metrics_listen.startswith("127.0.0.1:")
 
 
-@pytest.mark.parametrize(
-    ("cores", "asr", "diarize"), [(1, "1", "1"), (2, "1", "1"), (5, "2", "3"), (8, "4", "4")]
-)
+@pytest.mark.parametrize(("cores", "asr", "diarize"), [(1, "1", "1"), (2, "1", "1"), (5, "2", "3"), (8, "4", "4")])
 def test_asr_and_diarize_share_the_cores_of_a_machine(cores: int, asr: str, diarize: str) -> None:
     threads = thread_settings(PROFILES[ProfileName.CPU], cores)
     assert threads["SPEECHMESH_ASR_THREADS"] == asr

@@ -34,9 +34,7 @@ def test_many_small_events_are_no_long_one() -> None:
     assert sum(len(parser.feed(b"data: 0123456789\n\n")) for _ in range(100)) == 100
 
 
-@given(
-    st.lists(st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]))), st.integers(1, 7)
-)
+@given(st.lists(st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]))), st.integers(1, 7))
 def test_how_the_stream_was_chunked_makes_no_difference(texts: list[str], size: int) -> None:
     stream = b"".join(f"event: e\ndata: {text}\n\n".encode() for text in texts)
     parser = EventParser()

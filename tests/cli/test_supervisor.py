@@ -23,9 +23,7 @@ def mesh(notes: Path) -> list[tuple[str, list[str], int]]:
     ]
 
 
-def test_a_killed_program_is_started_again_and_ready_is_said_once(
-    supervise: Supervise, tmp_path: Path
-) -> None:
+def test_a_killed_program_is_started_again_and_ready_is_said_once(supervise: Supervise, tmp_path: Path) -> None:
     supervisor = supervise(mesh(tmp_path / "notes"))
     supervisor.wait_for("READY")
     assert all(f"{name} serves after" in supervisor.output for name in ("asr", "diarize", "edge"))
@@ -101,9 +99,7 @@ def test_a_command_that_does_not_exist_is_given_up(supervise: Supervise, port: i
     assert "asr|cannot start /nonexistent/program: " in supervisor.output
 
 
-def test_a_program_that_ignores_sigterm_is_killed_after_the_grace(
-    supervise: Supervise, gone: Gone, port: int
-) -> None:
+def test_a_program_that_ignores_sigterm_is_killed_after_the_grace(supervise: Supervise, gone: Gone, port: int) -> None:
     supervisor = supervise([("asr", ["stubborn", str(port)], port)], GRACE="0.3")
     supervisor.wait_for("READY")
     children = supervisor.children()

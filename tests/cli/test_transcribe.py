@@ -103,9 +103,7 @@ async def test_the_file_arrives_whole_with_its_fields(server: tuple[Server, URL]
     assert int(served.headers["Content-Length"]) > len(RECORDING)
 
 
-async def test_progress_goes_from_uploading_to_transcribing(
-    server: tuple[Server, URL], recording: Path
-) -> None:
+async def test_progress_goes_from_uploading_to_transcribing(server: tuple[Server, URL], recording: Path) -> None:
     heard: list[tuple[str, float]] = []
     await request(Wish(recording), server[1], None, lambda stage, ratio: heard.append((stage, ratio)))
     uploading = [ratio for stage, ratio in heard if stage == "uploading"]
@@ -119,9 +117,7 @@ async def test_a_plain_json_answer_will_do(server: tuple[Server, URL], recording
     assert await request(Wish(recording), server[1], None, ignore) == ANSWER
 
 
-async def test_an_error_event_is_told_in_the_servers_words(
-    server: tuple[Server, URL], recording: Path
-) -> None:
+async def test_an_error_event_is_told_in_the_servers_words(server: tuple[Server, URL], recording: Path) -> None:
     server[0].events = [("error", {"error": "The tier is down.", "code": "unavailable", "status": 503})]
     with pytest.raises(TranscribeError, match=r"^The tier is down\.$"):
         await request(Wish(recording), server[1], None, ignore)
@@ -141,9 +137,7 @@ async def test_a_refusal_is_told_with_what_to_do(server: tuple[Server, URL], tmp
         await request(Wish(small), server[1], None, ignore)
 
 
-async def test_a_refusal_in_the_middle_of_the_upload_is_readable(
-    server: tuple[Server, URL], tmp_path: Path
-) -> None:
+async def test_a_refusal_in_the_middle_of_the_upload_is_readable(server: tuple[Server, URL], tmp_path: Path) -> None:
     large = tmp_path / "large.wav"
     with large.open("wb") as file:
         file.truncate(64 * 1024 * 1024)

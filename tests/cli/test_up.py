@@ -38,9 +38,7 @@ def until_ready(running: "subprocess.Popen[str]") -> list[str]:
 
 
 def run(data: Path, port: int, host: str | None = None) -> int:
-    return up.run(
-        host=host, port=port, data=data, profile=ProfileName.CPU, environ={}, get_models=lambda *_: None
-    )
+    return up.run(host=host, port=port, data=data, profile=ProfileName.CPU, environ={}, get_models=lambda *_: None)
 
 
 def test_the_first_start_gets_models_makes_a_key_and_says_when_it_serves(tmp_path: Path) -> None:
@@ -50,9 +48,7 @@ def test_the_first_start_gets_models_makes_a_key_and_says_when_it_serves(tmp_pat
         running.send_signal(signal.SIGINT)
         rest, log = running.communicate(timeout=10)
     assert running.returncode == 0
-    assert models == (
-        f"models base,segmentation-3.0-campplus,qwen2.5-coder-0.5b-instruct in {tmp_path / 'models'}"
-    )
+    assert models == (f"models base,segmentation-3.0-campplus,qwen2.5-coder-0.5b-instruct in {tmp_path / 'models'}")
     assert re.fullmatch(rf"API key \(kept in {tmp_path}/api-key\): sk-[\w-]{{32,}}", key)
     assert ready == f"Speechmesh is ready at http://127.0.0.1:{port}"
     assert rest == ""

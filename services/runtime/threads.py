@@ -1,0 +1,17 @@
+"""How the threads of the number-crunching libraries behave; must be said before they are imported."""
+
+import os
+from collections.abc import MutableMapping
+
+
+def calm_threads(count: int, environ: MutableMapping[str, str] = os.environ) -> None:
+    """Give OpenMP `count` threads that sleep while they wait; what is already set stays.
+
+    By default they spin. Where several processes share a machine, two teams of two threads on two cores then
+    spend most of their time keeping each other from the cores (seen: eight times the processor time).
+    """
+    environ.setdefault("OMP_NUM_THREADS", str(count))
+    environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Intel's runtime, which CTranslate2 brings along, has its own word for it.
+    environ.setdefault("KMP_BLOCKTIME", "0")
+    environ.setdefault("TOKENIZERS_PARALLELISM", "false")
