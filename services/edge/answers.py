@@ -63,27 +63,27 @@ class EventStream:
 
     def __init__(self, request: web.Request) -> None:
         self._request = request
-        self._response = web.StreamResponse(
+        self.response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store"}
         )
 
     async def open(self) -> None:
         """Send the head of the answer."""
-        self._response.headers["X-Request-Id"] = self._request[REQUEST_ID]
-        await self._response.prepare(self._request)
+        self.response.headers["X-Request-Id"] = self._request[REQUEST_ID]
+        await self.response.prepare(self._request)
 
     async def send(self, event: str, data: Any) -> None:
         """Send one event with `data` as JSON."""
-        await self._response.write(f"event: {event}\ndata: {_dump(data)}\n\n".encode())
+        await self.response.write(f"event: {event}\ndata: {_dump(data)}\n\n".encode())
 
     async def fail(self, error: MeshError) -> None:
         """Send the last event of an answer that failed."""
         await self.send("error", {**error_body(error), "status": TABLE[error.fault].http})
 
     async def close(self) -> web.StreamResponse:
-        """End the answer."""
-        await self._response.write_eof()
-        return self._response
+        """End the answer and return it."""
+        await self.response.write_eof()
+        return self.response
 
 
 def _dump(body: Any) -> str:

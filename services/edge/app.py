@@ -92,7 +92,9 @@ async def frame(request: web.Request, handler: Handler) -> web.StreamResponse:
         finally:
             seconds = time.monotonic() - started
             metrics.HTTP_SECONDS.labels(route, str(status)).observe(seconds)
-            get_logger().info("http", method=request.method, route=route, status=status, seconds=round(seconds, 3))
+            # Health is asked every few seconds by whoever watches; the rest of the log would drown in it.
+            log = get_logger().debug if route == "/health" else get_logger().info
+            log("http", method=request.method, route=route, status=status, seconds=round(seconds, 3))
 
 
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:

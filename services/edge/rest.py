@@ -10,6 +10,7 @@ from aiohttp import web
 from services.edge.answers import (
     REQUEST_ID,
     EventStream,
+    internal_error,
     json_response,
     wants_events,
     wants_json,
@@ -25,6 +26,7 @@ from services.edge.transcription import Mesh, OnProgress, transcribe
 from services.edge.upload import Upload, receive_upload
 from services.models.catalogue import Speed, load_catalogue
 from services.runtime.errors import Fault, MeshError, invalid_field
+from services.runtime.logs import get_logger
 
 STYLES = ("brief", "detailed", "action_items", "bullet_points", "headline")
 """Styles of summaries."""
@@ -128,13 +130,22 @@ class Rest:
             while not working.done():
                 await events.send("progress", latest)
                 await asyncio.wait({working}, timeout=_PROGRESS_SECONDS)
-            rendered = render(working.result(), options.response_format).body
-            await events.send("result", {"text": rendered} if isinstance(rendered, str) else rendered)
+            await events.send("result", _event_of(working.result(), options))
         except MeshError as error:
             await events.fail(error)
+        except ConnectionResetError:
+            return events.response  # the client has left; what was being done for it ends below
+        except Exception:  # noqa: BLE001 - the head is out: a failure must still be the last event
+            get_logger().exception("request_failed")
+            await events.fail(internal_error())
         finally:
             await _end(working)
         return await events.close()
+
+
+def _event_of(transcript: Transcript, options: TranscribeOptions) -> Any:
+    body = render(transcript, options.response_format).body
+    return {"text": body} if isinstance(body, str) else body
 
 
 async def _end(task: "asyncio.Future[Any]") -> None:
