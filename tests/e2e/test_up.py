@@ -1,0 +1,233 @@
+"""The whole product as a stranger starts it: `up` with real models, asked over HTTP, hurt on purpose."""
+
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import wave
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+import srt
+import webvtt
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = [pytest.mark.model, pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A running mesh."""
+
+    supervisor: psutil.Process
+    url: str
+    key: str
+    data: Path
+
+    def transcribe(self, file: bytes, **fields: str) -> requests.Response:
+        """Send a recording."""
+        return requests.post(
+            f"{self.url}/v1/transcribe",
+            headers={"Authorization": f"Bearer {self.key}"},
+            files={"file": ("recording.wav", file)},
+            data=fields,
+            timeout=240,
+        )
+
+    def service(self, name: str) -> psutil.Process:
+        """Return the process of a service."""
+        (found,) = [child for child in self.supervisor.children() if f"services.{name}" in child.cmdline()]
+        return found
+
+    def wait_until_whole(self) -> None:
+        """Wait until every tier serves."""
+        for _ in range(600):
+            try:
+                if requests.get(f"{self.url}/health", timeout=5).json()["status"] == "ok":
+                    return
+            except requests.ConnectionError:
+                pass
+            time.sleep(0.1)
+        raise AssertionError("the mesh did not recover")
+
+
+def _start(data: Path, models_dir: Path) -> tuple[subprocess.Popen[bytes], str]:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("SPEECHMESH_")}
+    environ |= {"PYTHONPATH": f"{ROOT}:{ROOT / 'protos'}", "SPEECHMESH_MODELS_DIR": str(models_dir)}
+    command = [sys.executable, "-P", "-m", "services.cli", "up", "--port", "0", "--data", str(data)]
+    log = data / "log"
+    with log.open("w") as output:
+        process = subprocess.Popen(command, env=environ, stdout=output, stderr=subprocess.STDOUT)
+    for _ in range(1200):
+        text = log.read_text()
+        if "Speechmesh is ready at " in text:
+            return process, text
+        assert process.poll() is None, text
+        time.sleep(0.1)
+    raise AssertionError(log.read_text())
+
+
+@pytest.fixture(scope="module")
+def mesh(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iterator[Mesh]:
+    data = tmp_path_factory.mktemp("data")
+    process, log = _start(data, models_dir)
+    key = re.search(r"API key .*: (sk-\S+)", log)
+    url = re.search(r"ready at (\S+)", log)
+    assert key is not None
+    assert url is not None
+    try:
+        yield Mesh(psutil.Process(process.pid), url[1], key[1], data)
+    finally:
+        everyone = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+        assert psutil.wait_procs(everyone, timeout=5)[1] == []
+
+
+@pytest.fixture(scope="module")
+def minutes(two_speakers: Path) -> bytes:
+    """Three minutes of conversation, long enough to be in the middle of."""
+    with wave.open(str(two_speakers)) as file:
+        parameters, pcm = file.getparams(), file.readframes(file.getnframes())
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setparams(parameters)
+        file.writeframes(pcm * 6)
+    return buffer.getvalue()
+
+
+def _assert_lawful(answer: dict[str, Any]) -> None:
+    times = [word[edge] for segment in answer["segments"] for word in segment["words"] for edge in ("start", "end")]
+    assert times
+    assert times == sorted(times)
+    assert times[0] >= 0
+    assert times[-1] <= answer["duration"]
+    assert all(segment["start"] <= segment["end"] for segment in answer["segments"])
+
+
+def test_the_real_recording_has_two_speakers_and_lawful_times(mesh: Mesh, two_speakers: Path) -> None:
+    answer = mesh.transcribe(two_speakers.read_bytes(), model="large-v3-turbo", language="auto", diarize="true")
+
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body["speakers"] == ["Speaker 1", "Speaker 2"]
+    assert {segment["speaker"] for segment in body["segments"]} <= {"Speaker 1", "Speaker 2", None}
+    assert (body["language"], body["model"], body["duration"]) == ("en", "base", 30.0)
+    assert "Diane in New Jersey" in body["text"]
+    _assert_lawful(body)
+
+
+def test_subtitles_are_what_their_readers_can_read(mesh: Mesh, two_speakers: Path) -> None:
+    recording = two_speakers.read_bytes()
+
+    subtitles = list(srt.parse(mesh.transcribe(recording, response_format="srt").text))
+    captions = webvtt.from_string(mesh.transcribe(recording, response_format="vtt").text).captions
+    dialogue = mesh.transcribe(recording, response_format="txt").text
+
+    assert len(subtitles) == len(captions) > 5
+    assert all(one.end <= other.start for one, other in pairwise(subtitles))
+    assert {line.split(":")[0] for line in dialogue.splitlines() if line} <= {"Speaker 1", "Speaker 2", "Unknown"}
+
+
+def test_two_long_recordings_at_a_time(mesh: Mesh, minutes: bytes) -> None:
+    answers: list[requests.Response] = []
+    threads = [threading.Thread(target=lambda: answers.append(mesh.transcribe(minutes))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    one, other = (answer.json() for answer in answers)
+    assert [answer.status_code for answer in answers] == [200, 200]
+    _assert_lawful(one)
+    assert one == other
+
+
+@pytest.mark.parametrize("name", ["asr", "diarize"])
+def test_a_service_killed_in_the_middle_is_a_503_and_comes_back(mesh: Mesh, minutes: bytes, name: str) -> None:
+    mesh.wait_until_whole()
+    answers: list[requests.Response] = []
+    asking = threading.Thread(target=lambda: answers.append(mesh.transcribe(minutes)))
+    asking.start()
+    time.sleep(2.5)
+    mesh.service(name).send_signal(signal.SIGKILL)
+    asking.join()
+    after = mesh.transcribe(minutes[: 44 + 10 * 32_000])
+    if after.status_code == 503:  # it was not back yet within the wait: what Retry-After is for
+        mesh.wait_until_whole()
+        after = mesh.transcribe(minutes[: 44 + 10 * 32_000])
+
+    (answer,) = answers
+    assert (answer.status_code, answer.json()["code"]) == (503, f"{name}_unavailable")
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert after.status_code == 200
+    assert list((mesh.data / "spool").iterdir()) == []
+    assert [child for child in mesh.service("edge").children() if "decoder" in " ".join(child.cmdline())] == []
+
+
+def test_summarize_killed_in_the_middle_is_a_503_and_comes_back(mesh: Mesh) -> None:
+    mesh.wait_until_whole()
+    body = {"text": "We talked about the budget for a long time. " * 200, "style": "detailed"}
+    answers: list[requests.Response] = []
+
+    def ask() -> None:
+        answers.append(requests.post(f"{mesh.url}/v1/summarize", json=body, timeout=120))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    time.sleep(1.5)
+    mesh.service("summarize").send_signal(signal.SIGKILL)
+    asking.join()
+    mesh.wait_until_whole()
+    ask()
+
+    assert [answer.status_code for answer in answers] == [503, 200]
+    assert answers[0].headers["Retry-After"]
+    assert answers[1].json()["model"] == "qwen2.5-coder-0.5b-instruct"
+
+
+def test_the_edge_killed_in_the_middle_comes_back_and_leaves_nothing(mesh: Mesh, minutes: bytes) -> None:
+    mesh.wait_until_whole()
+    failures: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            mesh.transcribe(minutes)
+        except requests.ConnectionError as error:
+            failures.append(error)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    time.sleep(1.0)
+    edge = mesh.service("edge")
+    its_children = edge.children(recursive=True)
+    edge.send_signal(signal.SIGKILL)
+    asking.join()
+    mesh.wait_until_whole()
+
+    assert len(failures) == 1
+    assert psutil.wait_procs(its_children, timeout=5)[1] == []
+    assert list((mesh.data / "spool").iterdir()) == []
+    assert mesh.transcribe(minutes[: 44 + 5 * 32_000]).status_code == 200
+
+
+def test_a_killed_supervisor_leaves_no_orphan(tmp_path: Path, models_dir: Path) -> None:
+    process, _ = _start(tmp_path, models_dir)
+    everyone = psutil.Process(process.pid).children(recursive=True)
+
+    process.kill()
+    process.wait(10)
+
+    assert len(everyone) >= 4
+    assert psutil.wait_procs(everyone, timeout=10)[1] == []
