@@ -34,6 +34,7 @@ LONG_PAUSE_MILLISECONDS = 1_500
 """A pause that a cue had better not hold."""
 
 _CUE_COST = 2.0
+_FLICKER_COST = 2.0
 _CLAUSE_COST = 1.0
 _PHRASE_COST = 4.0
 _GLUED_COST = 100.0
@@ -165,7 +166,9 @@ def _cuts(tokens: Sequence[_Token], indent: int) -> list[range]:
     for first in range(count):
         for stop, inside in _cues_from(tokens, first, indent):
             ending = 0.0 if stop == count else _cost_between(tokens[stop - 1], tokens[stop])
-            cost = best[first] + _CUE_COST + inside + ending
+            # It may stay until the next one comes: what follows decides whether there is time to read it.
+            flickers = stop < count and tokens[stop].start - tokens[first].start < MIN_CUE_MILLISECONDS
+            cost = best[first] + _CUE_COST + inside + ending + (_FLICKER_COST if flickers else 0.0)
             if cost < best[stop]:
                 best[stop], back[stop] = cost, first
     cuts: list[range] = []

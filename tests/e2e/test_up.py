@@ -1,16 +1,8 @@
 """The whole product as a stranger starts it: `up` with real models, asked over HTTP, hurt on purpose."""
 
-import io
-import os
-import re
 import signal
-import subprocess
-import sys
 import threading
 import time
-import wave
-from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,90 +13,9 @@ import requests
 import srt
 import webvtt
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.e2e.mesh import Mesh, start
 
 pytestmark = [pytest.mark.model, pytest.mark.slow, pytest.mark.timeout(300)]
-
-
-@dataclass(frozen=True)
-class Mesh:
-    """A running mesh."""
-
-    supervisor: psutil.Process
-    url: str
-    key: str
-    data: Path
-
-    def transcribe(self, file: bytes, **fields: str) -> requests.Response:
-        """Send a recording."""
-        return requests.post(
-            f"{self.url}/v1/transcribe",
-            headers={"Authorization": f"Bearer {self.key}"},
-            files={"file": ("recording.wav", file)},
-            data=fields,
-            timeout=240,
-        )
-
-    def service(self, name: str) -> psutil.Process:
-        """Return the process of a service."""
-        (found,) = [child for child in self.supervisor.children() if f"services.{name}" in child.cmdline()]
-        return found
-
-    def wait_until_whole(self) -> None:
-        """Wait until every tier serves."""
-        for _ in range(600):
-            try:
-                if requests.get(f"{self.url}/health", timeout=5).json()["status"] == "ok":
-                    return
-            except requests.ConnectionError:
-                pass
-            time.sleep(0.1)
-        raise AssertionError("the mesh did not recover")
-
-
-def _start(data: Path, models_dir: Path) -> tuple[subprocess.Popen[bytes], str]:
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("SPEECHMESH_")}
-    environ |= {"PYTHONPATH": f"{ROOT}:{ROOT / 'protos'}", "SPEECHMESH_MODELS_DIR": str(models_dir)}
-    command = [sys.executable, "-P", "-m", "services.cli", "up", "--port", "0", "--data", str(data)]
-    log = data / "log"
-    with log.open("w") as output:
-        process = subprocess.Popen(command, env=environ, stdout=output, stderr=subprocess.STDOUT)
-    for _ in range(1200):
-        text = log.read_text()
-        if "Speechmesh is ready at " in text:
-            return process, text
-        assert process.poll() is None, text
-        time.sleep(0.1)
-    raise AssertionError(log.read_text())
-
-
-@pytest.fixture(scope="module")
-def mesh(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Iterator[Mesh]:
-    data = tmp_path_factory.mktemp("data")
-    process, log = _start(data, models_dir)
-    key = re.search(r"API key .*: (sk-\S+)", log)
-    url = re.search(r"ready at (\S+)", log)
-    assert key is not None
-    assert url is not None
-    try:
-        yield Mesh(psutil.Process(process.pid), url[1], key[1], data)
-    finally:
-        everyone = psutil.Process(process.pid).children(recursive=True)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
-        assert psutil.wait_procs(everyone, timeout=5)[1] == []
-
-
-@pytest.fixture(scope="module")
-def minutes(two_speakers: Path) -> bytes:
-    """Three minutes of conversation, long enough to be in the middle of."""
-    with wave.open(str(two_speakers)) as file:
-        parameters, pcm = file.getparams(), file.readframes(file.getnframes())
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setparams(parameters)
-        file.writeframes(pcm * 6)
-    return buffer.getvalue()
 
 
 def _assert_lawful(answer: dict[str, Any]) -> None:
@@ -223,7 +134,7 @@ def test_the_edge_killed_in_the_middle_comes_back_and_leaves_nothing(mesh: Mesh,
 
 
 def test_a_killed_supervisor_leaves_no_orphan(tmp_path: Path, models_dir: Path) -> None:
-    process, _ = _start(tmp_path, models_dir)
+    process, _ = start(tmp_path, models_dir)
     everyone = psutil.Process(process.pid).children(recursive=True)
 
     process.kill()

@@ -54,6 +54,11 @@ def test_a_long_sentence_is_cut_at_its_comma() -> None:
     assert texts(captions([english(text)], 60.0))[0] == "When the long rain had stopped at last,"
 
 
+def test_a_word_alone_does_not_flash_by() -> None:
+    text = "Printing, in the only sense with which we are at present concerned, differs from most if not from all."
+    assert texts(captions([english(text)], 60.0))[0].startswith("Printing, in the only sense")
+
+
 def test_a_cue_does_not_hold_a_long_silence() -> None:
     words = [Word(" Before", 0.0, 0.5, 0.9), Word(" after", 4.0, 4.5, 0.9)]
     assert texts(captions([segment_of(words)], 60.0)) == ["Before", "after"]
