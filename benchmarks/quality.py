@@ -257,12 +257,12 @@ def as_json(result: Result) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     recordings = _recordings(options)
-    address: str | None = options.grpc_diarize
-    own: OwnTurns | None = (lambda path: diarize_turns(address, path)) if address else None
     given = Server(options.server, options.key, options.model)
     try:
         with started(options.model) if options.start else nullcontext(given) as server:
             print(_header(server))
+            address = options.grpc_diarize or server.diarize_address
+            own: OwnTurns | None = (lambda path: diarize_turns(address, path)) if address else None
             results, failures = run(server, recordings, detect=options.detect, own=own)
     except ServerError as error:
         print(f"quality: {error}", file=sys.stderr)
@@ -278,7 +278,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         content = {"results": [as_json(result) for result in results], "failures": failures}
         options.json.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    return 1 if failures else 0
+    return 1 if failures or not results else 0
 
 
 def _header(server: Server) -> str:
@@ -287,7 +287,7 @@ def _header(server: Server) -> str:
         "All numbers are percent, micro-averaged over normalised text. The API gives no raw turns: DER is\n"
         "computed from the segments' times and speakers (collar 0, overlap scored), so it counts what was\n"
         "not transcribed as missed and pauses inside a segment as false alarm. 'own turns' are those of\n"
-        "the diarize service, with --grpc-diarize."
+        "the diarize service, with --start or --grpc-diarize."
     )
 
 

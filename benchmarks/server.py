@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from services.models.folders import default_models_dir
 ATTEMPTS = 5
 READY_SECONDS = 900.0
 REQUEST_SECONDS = 3600.0
-STOP_SECONDS = 30.0
+# More than the supervisor itself gives its services.
+STOP_SECONDS = 90.0
 
 _READY = re.compile(r"Speechmesh is ready at (\S+)")
 _KEY = re.compile(r"API key \(kept in .*\): (\S+)")
@@ -39,6 +40,8 @@ class Server:
     key: str | None = None
     model: str | None = None
     """Model to ask for; the server's default when None."""
+    diarize_address: str | None = None
+    """gRPC address of its diarize service, where known."""
 
     def transcribe(self, path: Path, *, diarize: bool, language: str | None) -> dict[str, Any]:
         """Return the verbose_json answer for one file; waits and asks again when the server is busy.
@@ -55,11 +58,10 @@ class Server:
         for attempt in range(1, ATTEMPTS + 1):
             response = self._post(path, fields, headers)
             if response.ok:
-                answer: dict[str, Any] = response.json()
-                return answer
+                return _json(path, response)
             if response.status_code not in (429, 503) or attempt == ATTEMPTS:
                 break
-            time.sleep(min(float(response.headers.get("Retry-After", "5")), 60.0))
+            time.sleep(_pause_seconds(response))
         raise ServerError(f"{path.name}: HTTP {response.status_code}: {response.text[:500]}")
 
     def _post(self, path: Path, fields: dict[str, str], headers: dict[str, str]) -> requests.Response:
@@ -76,6 +78,26 @@ class Server:
             raise ServerError(f"{path.name}: no answer from {self.url}: {error}") from error
 
 
+def _json(path: Path, response: requests.Response) -> dict[str, Any]:
+    try:
+        answer: dict[str, Any] = response.json()
+    except requests.JSONDecodeError as error:
+        raise ServerError(f"{path.name}: HTTP {response.status_code}, but no JSON: {error}") from error
+    return answer
+
+
+def _pause_seconds(response: requests.Response) -> float:
+    told = response.headers.get("Retry-After", "")
+    return min(float(told), 60.0) if told.isdecimal() else 5.0
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 @contextmanager
 def started(model: str | None = None) -> Iterator[Server]:
     """Run `speechmesh up` on a free port with a data folder (and so a key) of its own; stop it in the end.
@@ -86,21 +108,20 @@ def started(model: str | None = None) -> Iterator[Server]:
         ServerError: it ended, or was not ready in time; its last lines are in the text.
     """
     root = Path(__file__).resolve().parent.parent
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port, diarize_address = _free_port(), f"127.0.0.1:{_free_port()}"
     with tempfile.TemporaryDirectory(prefix="speechmesh-quality-") as data:
         environ = {
             **os.environ,
             "PYTHONPATH": f"{root}:{root / 'protos'}",
             "SPEECHMESH_MODELS_DIR": str(default_models_dir(os.environ).absolute()),
+            "SPEECHMESH_DIARIZE_LISTEN": diarize_address,
         }
-        command = [sys.executable, "-m", "services.cli", "up", "--port", str(port), "--data", data]
+        command = [sys.executable, "-P", "-m", "services.cli", "up", "--port", str(port), "--data", data]
         process = subprocess.Popen(
             command, cwd=root, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         try:
-            yield _when_ready(process, model)
+            yield replace(_when_ready(process, model), diarize_address=diarize_address)
         finally:
             process.terminate()
             try:

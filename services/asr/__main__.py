@@ -1,23 +1,17 @@
 """Runs the asr service: `python -m services.asr`, settings by environment (see config.py)."""
 
-import asyncio
-
 from services.asr.config import AsrSettings
 from services.asr.device import describe_device
 from services.asr.engine import Models
 from services.asr.server import AsrServicer
 from services.models.catalogue import load_catalogue, model_folder
 from services.runtime.admission import Admission
-from services.runtime.lifecycle import Loading, leave, serve_grpc
-from services.runtime.logs import configure_logs
-from services.runtime.parent import die_with_parent
-from services.runtime.settings import load_settings
-from services.runtime.threads import calm_threads
+from services.runtime.lifecycle import Loading
+from services.runtime.process import begin, run_grpc
 from speechmesh.asr.v1 import asr_pb2, asr_pb2_grpc
 
 
 def _load_models(settings: AsrSettings) -> Models:
-    calm_threads(settings.threads)
     # Imported here: the health port answers while the libraries load.
     from services.asr.whisper import WhisperTranscriber
 
@@ -38,27 +32,15 @@ def _load_models(settings: AsrSettings) -> Models:
 
 def main() -> None:
     """Serve until told to stop."""
-    die_with_parent()
-    settings = load_settings(AsrSettings)
-    configure_logs("asr", settings.log_level, settings.log_format)
+    settings = begin("asr", AsrSettings)
     models: Loading[Models] = Loading()
-    servicer = AsrServicer(
-        models,
-        describe_device(settings.device),
-        Admission("asr", places=settings.queue_limit, slots=settings.concurrency),
-        settings.max_audio_seconds,
-    )
-    leave(
-        asyncio.run(
-            serve_grpc(
-                listen=settings.listen,
-                metrics_listen=settings.metrics_listen,
-                drain_seconds=settings.drain_seconds,
-                service_name=asr_pb2.DESCRIPTOR.services_by_name["AsrService"].full_name,
-                register=lambda server: asr_pb2_grpc.add_AsrServiceServicer_to_server(servicer, server),
-                load=lambda: models.set(_load_models(settings)),
-            )
-        )
+    admission = Admission("asr", places=settings.queue_limit, slots=settings.concurrency)
+    servicer = AsrServicer(models, describe_device(settings.device), admission, settings.max_audio_seconds)
+    run_grpc(
+        settings,
+        asr_pb2.DESCRIPTOR.services_by_name["AsrService"].full_name,
+        register=lambda server: asr_pb2_grpc.add_AsrServiceServicer_to_server(servicer, server),
+        load=lambda: models.set(_load_models(settings)),
     )
 
 

@@ -13,10 +13,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Cancelled(Exception):
-    """Raised by an engine that stopped because nobody wants the result any more."""
-
-
 @dataclass(frozen=True)
 class Word:
     """One recognized word."""
@@ -76,7 +72,7 @@ class Listener:
     progress: Callable[[float], None]
     """Takes the seconds of the recording that are done with; never goes back."""
     cancelled: Callable[[], bool]
-    """Says whether to stop; asked at least once a window (30 s of speech)."""
+    """Says whether to stop; asked once voice activity is found and before every window (30 s of speech)."""
 
 
 class Transcriber(Protocol):

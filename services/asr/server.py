@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 import grpc
 
 from services.asr.device import Device
-from services.asr.engine import Cancelled, Listener, Models, Recognition, Segment, Transcriber
+from services.asr.engine import Listener, Models, Recognition, Segment, Transcriber
 from services.asr.languages import NAMES
 from services.runtime import metrics
 from services.runtime.admission import Admission
-from services.runtime.errors import invalid_field
 from services.runtime.lifecycle import Loading
-from services.runtime.recording import Recording, receive_audio
+from services.runtime.recording import Recording, receive_audio, receive_config
 from services.runtime.spans import to_duration, to_progress, to_span
 from services.runtime.worker import Work, stream_from_thread
 from speechmesh.asr.v1 import asr_pb2, asr_pb2_grpc
@@ -49,10 +48,10 @@ class AsrServicer(asr_pb2_grpc.AsrServiceServicer):
         """Recognize a recording that is sent in parts."""
         models = self._models.get()
         with self._admission.place():
-            config = await _first_config(request_iterator)
+            config: asr_pb2.RecognitionConfig = await receive_config(request_iterator)
             transcriber = models.find(config.model, config.language_code)
             recording = Recording(self._max_audio_seconds)
-            await receive_audio(_audio(request_iterator), recording)
+            await receive_audio(request_iterator, recording)
             async with self._admission.slot():
                 responses = _run(transcriber, recording, config.language_code or None)
                 async with contextlib.aclosing(responses):
@@ -82,19 +81,6 @@ class AsrServicer(asr_pb2_grpc.AsrServiceServicer):
         )
 
 
-async def _first_config(requests: AsyncIterator[asr_pb2.RecognizeRequest]) -> asr_pb2.RecognitionConfig:
-    async for request in requests:
-        if request.WhichOneof("request") == "config":
-            return request.config
-        break
-    raise invalid_field("config", "The first message must carry `config`.")
-
-
-async def _audio(requests: AsyncIterator[asr_pb2.RecognizeRequest]) -> AsyncIterator[bytes | None]:
-    async for request in requests:
-        yield request.audio if request.WhichOneof("request") == "audio" else None
-
-
 def _run(
     transcriber: Transcriber, recording: Recording, language: str | None
 ) -> AsyncGenerator[asr_pb2.RecognizeResponse, None]:
@@ -108,9 +94,8 @@ def _run(
             ),
             cancelled=work.cancelled,
         )
-        with contextlib.suppress(Cancelled):
-            result = transcriber.transcribe(recording.samples(), language, listener)
-            work.emit(asr_pb2.RecognizeResponse(summary=_to_summary(result, transcriber.model, duration)))
+        result = transcriber.transcribe(recording.samples(), language, listener)
+        work.emit(asr_pb2.RecognizeResponse(summary=_to_summary(result, transcriber.model, duration)))
 
     return stream_from_thread(run)
 

@@ -6,7 +6,9 @@ search and temperature fallback, and its times are mapped back to the recording;
 ends early and each step can be cancelled.
 """
 
-from collections.abc import Iterator
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,37 @@ from faster_whisper.transcribe import restore_speech_timestamps
 from faster_whisper.vad import VadOptions, collect_chunks, get_speech_timestamps
 from numpy.typing import NDArray
 
-from services.asr.engine import Cancelled, Listener, Recognition, Segment, Word
+from services.asr.engine import Listener, Recognition, Segment, Word
 from services.asr.word_times import Clock
 from services.audio.pcm import SAMPLE_RATE
+from services.runtime.worker import Cancelled
 
 _BEAM_SIZE = 5
 _SHORTEST_RECORDING_SECONDS = 0.1
 _UNKNOWN_LANGUAGE = "en"
+
+
+class _Whisper(WhisperModel):  # type: ignore[misc]  # the package has no types
+    """A WhisperModel whose every window can be the last: cancellation is looked for before each encoding."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self._running = threading.local()
+
+    @contextlib.contextmanager
+    def cancelled_by(self, cancelled: Callable[[], bool]) -> Iterator[None]:
+        """Raise Cancelled from this thread's computations as soon as `cancelled` says so."""
+        self._running.cancelled = cancelled
+        try:
+            yield
+        finally:
+            del self._running.cancelled
+
+    def encode(self, features: NDArray[np.float32]) -> Any:
+        """Encode a window, unless nobody wants it any more."""
+        if getattr(self._running, "cancelled", bool)():
+            raise Cancelled
+        return super().encode(features)
 
 
 class WhisperTranscriber:
@@ -38,7 +64,7 @@ class WhisperTranscriber:
 
     def __init__(self, model: str, folder: Path, *, device: str, compute_type: str, threads: int) -> None:
         self._model = model
-        self._whisper: Any = WhisperModel(
+        self._whisper = _Whisper(
             str(folder), device=device, compute_type=compute_type, cpu_threads=threads, local_files_only=True
         )
         self._languages = _languages(self._whisper)
@@ -64,6 +90,19 @@ class WhisperTranscriber:
             return Recognition(language or _UNKNOWN_LANGUAGE, 1.0 if language else 0.0, 0.0)
         chunks, _ = collect_chunks(samples, speech)
         only_speech = np.concatenate(chunks, axis=0)
+        with self._whisper.cancelled_by(listener.cancelled):
+            language, probability = self._recognize(only_speech, speech, language, Clock(duration), listener)
+        listener.progress(duration)
+        return Recognition(language, probability, len(only_speech) / SAMPLE_RATE)
+
+    def _recognize(
+        self,
+        only_speech: NDArray[np.float32],
+        speech: list[dict[str, int]],
+        language: str | None,
+        clock: Clock,
+        listener: Listener,
+    ) -> tuple[str, float]:
         # No conditioning on the previous window's text: one repetition there spreads over all that follows.
         found, info = self._whisper.transcribe(
             only_speech,
@@ -74,11 +113,14 @@ class WhisperTranscriber:
         )
         restored = restore_speech_timestamps(found, speech, SAMPLE_RATE)
         segments = (_segment(item, info.language) for item in restored if item.words)
-        for segment in _until_cancelled(Clock(duration).order(segments), listener):
+        for segment in clock.order(segments):
+            if listener.cancelled():
+                raise Cancelled
             listener.segment(segment)
             listener.progress(segment.end)
-        listener.progress(duration)
-        return Recognition(info.language, float(info.language_probability), len(only_speech) / SAMPLE_RATE)
+        if listener.cancelled():
+            raise Cancelled
+        return info.language, float(info.language_probability)
 
     def warm_up(self) -> None:
         """Run one real inference, so that the first caller does not pay for lazy set-up."""
@@ -101,15 +143,6 @@ def _languages(whisper: Any) -> tuple[str, ...]:
     # faster-whisper lists the newest model's languages for every model; the vocabulary tells the truth.
     known = whisper.hf_tokenizer.get_vocab()
     return tuple(code for code in whisper.supported_languages if f"<|{code}|>" in known)
-
-
-def _until_cancelled(segments: Iterator[Segment], listener: Listener) -> Iterator[Segment]:
-    for segment in segments:
-        if listener.cancelled():
-            raise Cancelled
-        yield segment
-    if listener.cancelled():
-        raise Cancelled
 
 
 def _segment(item: Any, language: str) -> Segment:

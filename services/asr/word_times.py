@@ -22,21 +22,33 @@ class Clock:
         self._now = 0.0
 
     def order(self, segments: Iterable[Segment]) -> Iterator[Segment]:
-        """Yield `segments` with lawful times; a segment takes its span from its words."""
+        """Yield `segments` with lawful times, each when the next one is known; a span is that of the words.
+
+        A word that reaches into the next one is cut back, across segments too: Whisper stretches the last word
+        before a pause, and where the next one starts is the better evidence.
+        """
+        held: Segment | None = None
         for segment in segments:
             words = self._order_words(segment.words)
-            yield replace(segment, words=words, start=words[0].start, end=words[-1].end)
+            if held is not None:
+                yield _ended_by(held, words[0].start)
+            held = replace(segment, words=words, start=words[0].start, end=words[-1].end)
+        if held is not None:
+            yield held
 
     def _order_words(self, words: Sequence[Word]) -> tuple[Word, ...]:
         starts: list[float] = []
         for word in words:
-            starts.append(min(max(word.start, self._now), self._duration))
-            self._now = starts[-1]
-        # A word that reaches into the next one is cut back: the next one's start is the better evidence.
+            self._now = min(max(word.start, self._now), self._duration)
+            starts.append(self._now)
         limits = [*starts[1:], self._duration]
-        ordered = tuple(
+        return tuple(
             replace(word, start=start, end=min(max(word.end, start), limit))
             for word, start, limit in zip(words, starts, limits, strict=True)
         )
-        self._now = ordered[-1].end
-        return ordered
+
+
+def _ended_by(segment: Segment, limit: float) -> Segment:
+    *others, last = segment.words
+    last = replace(last, end=min(last.end, limit))
+    return replace(segment, words=(*others, last), end=last.end)

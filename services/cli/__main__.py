@@ -87,6 +87,15 @@ def transcribe(
             envvar="SPEECHMESH_API_KEY", help="API key; for a server on this machine, the one that `up` made."
         ),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="SPEECHMESH_DATA",
+            file_okay=False,
+            show_default="~/.local/share/speechmesh",
+            help="Data folder of the `up` whose key is to be used.",
+        ),
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Id of the model, as /v1/models lists it.")] = None,
     language: Annotated[str | None, typer.Option(help="ISO 639-1 code; found out unless given.")] = None,
     diarize: Annotated[bool, typer.Option(help="Say who speaks.")] = True,
@@ -97,7 +106,7 @@ def transcribe(
     from services.cli import transcribe as command
 
     wish = command.Wish(file, model, language, diarize, speakers, form.value)
-    raise typer.Exit(command.run(wish, server=server, key=key, environ=os.environ))
+    raise typer.Exit(command.run(wish, server=server, key=key, data=data, environ=os.environ))
 
 
 @app.command(context_settings={**_PASS_ON, "help_option_names": []})

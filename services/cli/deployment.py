@@ -12,6 +12,7 @@ from pathlib import Path
 from services.cli.probes import GrpcHealth, HttpHealth
 from services.cli.profiles import Profile, thread_settings
 from services.cli.supervisor import Program
+from services.runtime.settings import parse_address
 
 ENGINES = ("asr", "diarize", "summarize")
 """The services with a model, in the order of their start."""
@@ -22,13 +23,7 @@ SERVICES = (*ENGINES, "edge")
 PORTS_NEEDED = len(ENGINES) + len(SERVICES)
 """Free ports that a deployment takes: one for each engine's gRPC, one for each service's metrics."""
 
-# A profile's aliases point to the profile's models: whoever chooses other models chooses the aliases too.
-_ALIASES = {
-    "SPEECHMESH_ASR_MODELS": "SPEECHMESH_ASR_ALIASES",
-    "SPEECHMESH_SUMMARIZE_MODEL": "SPEECHMESH_SUMMARIZE_ALIASES",
-}
-
-_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +34,7 @@ class Site:
     """Address on which the edge listens."""
 
     port: int
-    """Port on which the edge listens."""
+    """Port on which the edge listens; 0 until a free one has been chosen."""
 
     data: Path
     """Folder for what must outlive a restart."""
@@ -63,38 +58,49 @@ def address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def settings_for(
-    site: Site, profile: Profile, environ: Mapping[str, str], *, cores: int, ports: Sequence[int]
-) -> dict[str, str]:
-    """Return the environment that all services share; what `environ` has set already is kept.
+def settings_for(site: Site, profile: Profile, environ: Mapping[str, str], *, cores: int) -> dict[str, str]:
+    """Return the environment that all services share, but where they listen; what `environ` has set is kept.
 
     Args:
         site: where the deployment lives.
         profile: which models run where.
         environ: the environment of the supervisor.
         cores: processor cores to be used.
-        ports: `PORTS_NEEDED` free ports of the loopback address.
     """
-    free = iter(ports)
     chosen = {
         **profile.settings,
         **thread_settings(profile, cores),
         "SPEECHMESH_MODELS_DIR": str(site.models),
-        **{_variable(name, "LISTEN"): f"127.0.0.1:{next(free)}" for name in ENGINES},
-        **{_variable(name, "METRICS_LISTEN"): f"127.0.0.1:{next(free)}" for name in SERVICES},
         "SPEECHMESH_EDGE_KEYS_FILE": str(site.key_file),
         "SPEECHMESH_EDGE_SPOOL_DIR": str(site.data / "spool"),
     }
-    for models, aliases in _ALIASES.items():
-        if environ.get(models):
-            chosen.pop(aliases, None)
-    settings = {**environ, **{name: value for name, value in chosen.items() if not environ.get(name)}}
+    # A profile's aliases point to the profile's models: whoever chooses other models chooses the aliases too.
+    if environ.get("SPEECHMESH_ASR_MODELS"):
+        chosen.pop("SPEECHMESH_ASR_ALIASES", None)
+    return {**environ, **_left_open(environ, chosen)}
+
+
+def with_ports(site: Site, settings: Mapping[str, str], ports: Sequence[int]) -> dict[str, str]:
+    """Return `settings` with an address for every listener that has none, and the edge told of the engines'.
+
+    Args:
+        site: where the deployment lives.
+        settings: what `settings_for` returned; an engine on port 0 counts as one without an address, because
+            nobody would know which port it took.
+        ports: `PORTS_NEEDED` free ports of the loopback address.
+    """
+    free = iter(ports)
+    engines = {_variable(name, "LISTEN"): f"127.0.0.1:{next(free)}" for name in ENGINES}
+    metrics = {_variable(name, "METRICS_LISTEN"): f"127.0.0.1:{next(free)}" for name in SERVICES}
+    unknown = {name for name in engines if settings.get(name) and parse_address(settings[name])[1] == 0}
+    told = {name: value for name, value in settings.items() if name not in unknown}
+    told.update(_left_open(told, {**engines, **metrics}))
     # The site has taken this variable into account already, and options go before it.
-    settings["SPEECHMESH_EDGE_LISTEN"] = address(site.host, site.port)
+    told["SPEECHMESH_EDGE_LISTEN"] = address(site.host, site.port)
     for name in ENGINES:
         target = f"SPEECHMESH_EDGE_{name.upper()}_TARGET"
-        settings[target] = environ.get(target) or _reachable(settings[_variable(name, "LISTEN")])
-    return settings
+        told[target] = told.get(target) or _reachable(told[_variable(name, "LISTEN")])
+    return told
 
 
 def models_needed(settings: Mapping[str, str]) -> list[str]:
@@ -131,6 +137,11 @@ def _variable(service: str, setting: str) -> str:
     return f"SPEECHMESH_{service.upper()}_{setting}"
 
 
+def _left_open(environ: Mapping[str, str], chosen: Mapping[str, str]) -> dict[str, str]:
+    """Return what is chosen for variables that `environ` does not set; an empty one is not set."""
+    return {name: value for name, value in chosen.items() if not environ.get(name)}
+
+
 def _with_math_threads(settings: Mapping[str, str], threads: str | None) -> Mapping[str, str]:
     """Hold OpenMP, on which the model libraries compute, to the engine's own number of threads."""
     if not threads or settings.get("OMP_NUM_THREADS"):
@@ -140,6 +151,5 @@ def _with_math_threads(settings: Mapping[str, str], threads: str | None) -> Mapp
 
 def _reachable(listen: str) -> str:
     """Return where this machine reaches a service that listens on `listen`."""
-    host, _, port = listen.rpartition(":")
-    host = host.strip("[]")
-    return address(_ANY_ADDRESS.get(host, host), int(port))
+    host, port = parse_address(listen)
+    return address(_ANY_ADDRESS.get(host, host), port)

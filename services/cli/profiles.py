@@ -41,7 +41,6 @@ _CPU = Profile(
         "SPEECHMESH_DIARIZE_MODEL": "segmentation-3.0-campplus",
         "SPEECHMESH_SUMMARIZE_DEVICE": "cpu",
         "SPEECHMESH_SUMMARIZE_MODEL": "qwen2.5-coder-0.5b-instruct",
-        "SPEECHMESH_SUMMARIZE_ALIASES": "qwen2.5-1.5b-instruct=qwen2.5-coder-0.5b-instruct",
     },
     divides_cores=True,
 )

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from services.cli.checkout import ROOT, tool_environment
 from services.cli.model_files import ensure_models
+from services.models.catalogue import load_catalogue
 from services.models.folders import default_models_dir
 
-MODELS = ("base", "tiny.en", "segmentation-3.0-campplus", "qwen2.5-coder-0.5b-instruct")
-"""Models that tests marked `model` run."""
+PROFILE = "test"
+"""The catalogue's name for the models that tests marked `model` run."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -19,7 +20,8 @@ def run(arguments: Sequence[str]) -> int:
     Models are pulled first, unless the arguments leave the tests with models out.
     """
     if needs_models(arguments):
-        ensure_models(MODELS, default_models_dir(os.environ))
+        models = [model.id for model in load_catalogue().profile(PROFILE)]
+        ensure_models(models, default_models_dir(os.environ))
     command = [sys.executable, "-P", "-m", "pytest", *arguments]
     try:
         return subprocess.run(command, cwd=ROOT, env=tool_environment(os.environ), check=False).returncode

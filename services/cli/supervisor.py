@@ -60,7 +60,7 @@ class Timing:
     """How patient a supervisor is; all in seconds."""
 
     grace: float = 25.0
-    """From SIGTERM to SIGKILL, for the fronts and again for the rest; longer than the programs' own drain."""
+    """From SIGTERM to SIGKILL, for the fronts and again for the rest; to be longer than the programs' own drain."""
 
     poll: float = 0.2
     """Between two questions for health."""

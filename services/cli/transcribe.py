@@ -7,6 +7,7 @@ import mimetypes
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from services.cli.data_folder import read_key
 from services.cli.server_events import EventParser
 from services.cli.transcript_text import headline, lines
 from services.models.folders import default_data_dir
+from services.runtime.errors import MeshError
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _CONNECT_SECONDS = 10.0
@@ -52,6 +54,15 @@ class Wish:
         return fields
 
 
+@dataclass(frozen=True)
+class Key:
+    """An API key."""
+
+    text: str
+    file: Path | None = None
+    """Where it was found; None for one that was given."""
+
+
 class TranscribeError(Exception):
     """What went wrong, in a sentence for the person at the terminal."""
 
@@ -68,16 +79,32 @@ def server_url(server: str | None, environ: Mapping[str, str]) -> URL:
     return url
 
 
-def choose_key(key: str | None, url: URL, environ: Mapping[str, str]) -> str | None:
-    """Return the API key: the one given; for a server on this machine, the one that `up` has made."""
+def choose_key(key: str | None, url: URL, data: Path | None, environ: Mapping[str, str]) -> Key | None:
+    """Return the API key: the one given; for a server on this machine, the one that `up` has made, if any.
+
+    Args:
+        key: the one given.
+        url: base URL of the server.
+        data: data folder of the `up` that made a key; None: the usual one.
+        environ: the environment, which says what the usual one is.
+    """
     if key:
-        return key
+        return Key(key)
     # A key of this machine is nobody else's business.
-    return read_key(default_data_dir(environ) / "api-key") if url.host in _LOOPBACK else None
+    if url.host not in _LOOPBACK:
+        return None
+    # Without a home folder there is no usual one, and the server may not ask for a key at all.
+    with suppress(MeshError):
+        file = (data or default_data_dir(environ)).expanduser() / "api-key"
+        if made := read_key(file):
+            return Key(made, file)
+    return None
 
 
-def run(wish: Wish, *, server: str | None, key: str | None, environ: Mapping[str, str]) -> int:
+def run(wish: Wish, *, server: str | None, key: str | None, data: Path | None, environ: Mapping[str, str]) -> int:
     """Transcribe and print; return the exit code.
+
+    `server`, `key` and `data` are as for `server_url` and `choose_key`.
 
     The transcript goes to standard output, everything else to standard error.
     """
@@ -90,7 +117,7 @@ def run(wish: Wish, *, server: str | None, key: str | None, environ: Mapping[str
                 request(
                     wish,
                     url,
-                    choose_key(key, url, environ),
+                    choose_key(key, url, data, environ),
                     lambda stage, ratio: progress.update(bar, description=stage, completed=ratio),
                 )
             )
@@ -101,7 +128,7 @@ def run(wish: Wish, *, server: str | None, key: str | None, environ: Mapping[str
     return 0
 
 
-async def request(wish: Wish, url: URL, key: str | None, on_progress: OnProgress) -> dict[str, Any]:
+async def request(wish: Wish, url: URL, key: Key | None, on_progress: OnProgress) -> dict[str, Any]:
     """Send the recording and return the answer: the JSON contract, or `{"text": ...}` for subtitles.
 
     Raises:
@@ -109,7 +136,7 @@ async def request(wish: Wish, url: URL, key: str | None, on_progress: OnProgress
     """
     headers = {"Accept": "text/event-stream"}
     if key:
-        headers["Authorization"] = f"Bearer {key}"
+        headers["Authorization"] = f"Bearer {key.text}"
     # No limit on the whole: a long recording takes as long as it takes.
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
     try:
@@ -123,7 +150,7 @@ async def request(wish: Wish, url: URL, key: str | None, on_progress: OnProgress
                 aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
                 session.post(url / "v1/transcribe", data=form) as response,
             ):
-                return await _read_answer(response, on_progress)
+                return await _read_answer(response, key, on_progress)
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
         raise TranscribeError(
             f"No server answers at {url}. Start one with `./speechmesh up`, or name another with --server."
@@ -134,9 +161,9 @@ async def request(wish: Wish, url: URL, key: str | None, on_progress: OnProgress
         raise TranscribeError(f"Cannot read {wish.file}: {error.strerror or error}.") from error
 
 
-async def _read_answer(response: aiohttp.ClientResponse, on_progress: OnProgress) -> dict[str, Any]:
+async def _read_answer(response: aiohttp.ClientResponse, key: Key | None, on_progress: OnProgress) -> dict[str, Any]:
     if response.status != 200:
-        raise TranscribeError(_complaint(await response.text(errors="replace"), response.status))
+        raise TranscribeError(_complaint(await response.text(errors="replace"), response.status, key))
     # A proxy, or another server with the same contract, may answer in the plain form.
     if response.content_type == "application/json":
         return _object(await response.text())
@@ -150,7 +177,7 @@ async def _read_answer(response: aiohttp.ClientResponse, on_progress: OnProgress
         elif name == "result":
             result = data
         elif name == "error":
-            raise TranscribeError(_complaint(json.dumps(data), int(data.get("status", 500))))
+            raise TranscribeError(_complaint(json.dumps(data), int(data.get("status", 500)), key))
     if result is None:
         raise TranscribeError("The server ended its answer before the transcript was there.")
     return result
@@ -170,13 +197,17 @@ def _object(text: str) -> dict[str, Any]:
     return value
 
 
-def _complaint(body: str, status: int) -> str:
+def _complaint(body: str, status: int, key: Key | None) -> str:
     """Return the server's own sentence; what to do about it where that is known."""
     try:
         sentence = str(_object(body)["error"])
     except (ValueError, KeyError):
         sentence = f"The server answered with status {status}."
-    if status == 401:
+    if status == 401 and key and key.file:
+        sentence += (
+            f" The key came from {key.file}; name the server's data folder with --data, or give a key with --key."
+        )
+    elif status == 401:
         sentence += " Give a key with --key or SPEECHMESH_API_KEY."
     return sentence
 

@@ -4,8 +4,16 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
+from services.cli.configuration import (
+    configured_address,
+    configured_ports,
+    grace_seconds,
+    require_keys_file,
+    require_valid,
+)
 from services.cli.console import Console
 from services.cli.data_folder import ensure_key, locked
 from services.cli.deployment import (
@@ -16,16 +24,20 @@ from services.cli.deployment import (
     models_needed,
     programs,
     settings_for,
+    with_ports,
 )
 from services.cli.model_files import ensure_models
 from services.cli.ports import can_listen, free_ports
 from services.cli.profiles import PROFILES, ProfileName
-from services.cli.supervisor import SUPERVISOR, Program, Supervisor
+from services.cli.supervisor import SUPERVISOR, Program, Supervisor, Timing
 from services.models.folders import default_data_dir, default_models_dir
 from services.runtime.errors import Fault, MeshError
+from services.runtime.settings import ServiceSettings
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
+
+_KEYS_FILE = "SPEECHMESH_EDGE_KEYS_FILE"
 
 GetModels = Callable[[Sequence[str], Path], None]
 Plan = Callable[[Site, Mapping[str, str]], Sequence[Program]]
@@ -56,37 +68,59 @@ def run(
         the exit code: 0 after a clean stop.
 
     Raises:
-        MeshError: the port or the data folder is in use, or a model cannot be had.
+        MeshError: a setting is wrong, the port or the data folder is in use, or a model cannot be had.
     """
     site = _site(host, port, data, environ)
     with locked(site.data):
         _require_port(site)
-        ports = free_ports(PORTS_NEEDED)
-        settings = settings_for(site, PROFILES[profile], environ, cores=_cores(), ports=ports)
+        settings = settings_for(site, PROFILES[profile], environ, cores=_cores())
+        services = _require_valid(site, settings)
+        key_file = Path(settings[_KEYS_FILE])
         get_models(models_needed(settings), site.models)
-        _show_key(site, Path(settings["SPEECHMESH_EDGE_KEYS_FILE"]))
-        console = Console((SUPERVISOR, *SERVICES))
-        console.say(SUPERVISOR, f"starting {', '.join(SERVICES)} ({profile.value} profile, data in {site.data})")
-        supervisor = Supervisor(
-            plan(site, settings),
-            say=console.say,
-            ready=lambda: _tell(f"Speechmesh is ready at {site.url}"),
-        )
-        return asyncio.run(supervisor.run())
+        _show_key(site, key_file)
+        # Chosen last: a download takes long, and meanwhile others take ports.
+        site, settings = _with_ports(site, settings)
+        return _supervise(site, profile, plan(site, settings), Timing(grace=grace_seconds(services)))
+
+
+def _supervise(site: Site, profile: ProfileName, planned: Sequence[Program], timing: Timing) -> int:
+    console = Console((SUPERVISOR, *SERVICES))
+    console.say(SUPERVISOR, f"starting {', '.join(SERVICES)} ({profile.value} profile, data in {site.data})")
+    supervisor = Supervisor(
+        planned,
+        say=console.say,
+        ready=lambda: _tell(f"Speechmesh is ready at {site.url}"),
+        timing=timing,
+    )
+    return asyncio.run(supervisor.run())
+
+
+def _require_valid(site: Site, settings: Mapping[str, str]) -> list[ServiceSettings]:
+    key_file = Path(settings[_KEYS_FILE])
+    if key_file != site.key_file:
+        require_keys_file(key_file)
+        return require_valid(settings)
+    # Ours is made later, and the edge asks for a file that is there.
+    return require_valid({name: value for name, value in settings.items() if name != _KEYS_FILE})
 
 
 def _site(host: str | None, port: int | None, data: Path | None, environ: Mapping[str, str]) -> Site:
     folder = (data or default_data_dir(environ)).expanduser().absolute()
     models = default_models_dir({**environ, "SPEECHMESH_DATA": str(folder)}).absolute()
-    edge_host, _, edge_port = environ.get("SPEECHMESH_EDGE_LISTEN", "").rpartition(":")
-    host = host or edge_host.strip("[]") or DEFAULT_HOST
-    if port is None:
-        port = int(edge_port) if edge_port.isdecimal() else DEFAULT_PORT
-    return Site(host, port or free_ports(1, DEFAULT_HOST)[0], folder, models)
+    edge_host, edge_port = configured_address(environ, "SPEECHMESH_EDGE_LISTEN") or (DEFAULT_HOST, DEFAULT_PORT)
+    return Site(host or edge_host, edge_port if port is None else port, folder, models)
+
+
+def _with_ports(site: Site, settings: Mapping[str, str]) -> tuple[Site, dict[str, str]]:
+    taken = configured_ports(settings) | {site.port}
+    first, *others = free_ports(1 + PORTS_NEEDED, taken=taken)
+    site = replace(site, port=site.port or first)
+    return site, with_ports(site, settings, others)
 
 
 def _cores() -> int:
-    # Fewer than the machine has, inside a container or under taskset; macOS cannot tell.
+    # Fewer than the machine has under taskset or in a container that was given certain cores; a container's share
+    # of processor time does not show here, and macOS tells neither.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

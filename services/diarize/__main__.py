@@ -1,23 +1,17 @@
 """Runs the diarize service: `python -m services.diarize`, settings by environment (see config.py)."""
 
-import asyncio
-
 from services.diarize.config import DiarizeSettings
 from services.diarize.engine import Diarizer
 from services.diarize.server import DiarizeServicer
 from services.models.catalogue import model_folder
 from services.runtime.admission import Admission
-from services.runtime.lifecycle import Loading, leave, serve_grpc
-from services.runtime.logs import configure_logs
-from services.runtime.parent import die_with_parent
-from services.runtime.settings import load_settings
-from services.runtime.threads import calm_threads
+from services.runtime.lifecycle import Loading
+from services.runtime.process import begin, run_grpc
 from speechmesh.diarize.v1 import diarize_pb2, diarize_pb2_grpc
 
 
 def _load_diarizer(settings: DiarizeSettings) -> Diarizer:
     folder = model_folder(settings.models_dir, settings.model)
-    calm_threads(settings.threads)
     # Imported here: the health port answers while the libraries load.
     from services.diarize.pyannote_engine import PyannoteDiarizer
 
@@ -30,25 +24,16 @@ def _load_diarizer(settings: DiarizeSettings) -> Diarizer:
 
 def main() -> None:
     """Serve until told to stop."""
-    die_with_parent()
-    settings = load_settings(DiarizeSettings)
-    configure_logs("diarize", settings.log_level, settings.log_format)
+    settings = begin("diarize", DiarizeSettings)
     diarizer: Loading[Diarizer] = Loading()
     # One at a time: the pipeline keeps the device busy by itself.
     admission = Admission("diarize", places=settings.queue_limit, slots=1)
     servicer = DiarizeServicer(diarizer, admission, settings.max_audio_seconds)
-    register = diarize_pb2_grpc.add_DiarizeServiceServicer_to_server
-    leave(
-        asyncio.run(
-            serve_grpc(
-                listen=settings.listen,
-                metrics_listen=settings.metrics_listen,
-                drain_seconds=settings.drain_seconds,
-                service_name=diarize_pb2.DESCRIPTOR.services_by_name["DiarizeService"].full_name,
-                register=lambda server: register(servicer, server),
-                load=lambda: diarizer.set(_load_diarizer(settings)),
-            )
-        )
+    run_grpc(
+        settings,
+        diarize_pb2.DESCRIPTOR.services_by_name["DiarizeService"].full_name,
+        register=lambda server: diarize_pb2_grpc.add_DiarizeServiceServicer_to_server(servicer, server),
+        load=lambda: diarizer.set(_load_diarizer(settings)),
     )
 
 

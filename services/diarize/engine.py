@@ -16,10 +16,6 @@ MAX_SPEAKERS = 50
 """Most speakers that are told apart in one recording."""
 
 
-class Cancelled(Exception):
-    """The caller no longer wants the result; raised out of `Diarizer.diarize`."""
-
-
 @dataclass(frozen=True)
 class Turn:
     """A stretch of one speaker."""

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from services.audio.pcm import SAMPLE_RATE
 from services.diarize.campplus import CamPlusPlusEmbedding
-from services.diarize.engine import MAX_SPEAKERS, Cancelled, Diarization, SpeakerBounds
+from services.diarize.engine import MAX_SPEAKERS, Diarization, SpeakerBounds
 from services.diarize.pyannote_import import (
     PLDA,
     AgglomerativeClustering,
@@ -38,6 +38,7 @@ from services.diarize.pyannote_import import (
     Specifications,
 )
 from services.diarize.turns import LabelledSpan, to_diarization
+from services.runtime.worker import Cancelled
 
 SEGMENTATION_FILE = Path("segmentation/pytorch_model.bin")
 EMBEDDING_FILE = Path("embedding/campplus_cn_en_common.pt")

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from services.diarize.engine import Cancelled, Diarization, Diarizer, SpeakerBounds, Turn
+from services.diarize.engine import Diarization, Diarizer, SpeakerBounds, Turn
 from services.runtime import metrics
 from services.runtime.admission import Admission
-from services.runtime.errors import invalid_field
 from services.runtime.lifecycle import Loading
-from services.runtime.recording import Recording, receive_audio
+from services.runtime.recording import Recording, receive_audio, receive_config
 from services.runtime.spans import to_duration, to_progress, to_span
 from services.runtime.worker import Work, stream_from_thread
 from speechmesh.diarize.v1 import diarize_pb2, diarize_pb2_grpc
@@ -46,9 +45,9 @@ class DiarizeServicer(diarize_pb2_grpc.DiarizeServiceServicer):
         """Diarize a recording that is sent in parts."""
         diarizer = self._diarizer.get()
         with self._admission.place():
-            bounds = await _first_config(request_iterator)
+            bounds = _to_bounds(await receive_config(request_iterator))
             recording = Recording(self._max_audio_seconds)
-            await receive_audio(_audio(request_iterator), recording)
+            await receive_audio(request_iterator, recording)
             async with self._admission.slot():
                 responses = _run(diarizer, recording, bounds)
                 async with contextlib.aclosing(responses):
@@ -57,18 +56,8 @@ class DiarizeServicer(diarize_pb2_grpc.DiarizeServiceServicer):
             metrics.AUDIO_SECONDS.labels("diarize").inc(recording.seconds)
 
 
-async def _first_config(requests: AsyncIterator[diarize_pb2.DiarizeRequest]) -> SpeakerBounds:
-    async for request in requests:
-        if request.WhichOneof("request") == "config":
-            config = request.config
-            return SpeakerBounds(config.speaker_count, config.min_speaker_count, config.max_speaker_count)
-        break
-    raise invalid_field("config", "The first message must carry `config`.")
-
-
-async def _audio(requests: AsyncIterator[diarize_pb2.DiarizeRequest]) -> AsyncIterator[bytes | None]:
-    async for request in requests:
-        yield request.audio if request.WhichOneof("request") == "audio" else None
+def _to_bounds(config: diarize_pb2.DiarizationConfig) -> SpeakerBounds:
+    return SpeakerBounds(config.speaker_count, config.min_speaker_count, config.max_speaker_count)
 
 
 def _run(
@@ -80,10 +69,9 @@ def _run(
         def emit_progress(ratio: float) -> None:
             work.emit(diarize_pb2.DiarizeResponse(progress=to_progress(ratio * duration, ratio)))
 
-        with contextlib.suppress(Cancelled):
-            result = diarizer.diarize(recording.samples(), bounds, throttled(emit_progress), work.cancelled)
-            answer = _to_diarization(result, diarizer.model, duration)
-            work.emit(diarize_pb2.DiarizeResponse(diarization=answer))
+        result = diarizer.diarize(recording.samples(), bounds, throttled(emit_progress), work.cancelled)
+        answer = _to_diarization(result, diarizer.model, duration)
+        work.emit(diarize_pb2.DiarizeResponse(diarization=answer))
 
     return stream_from_thread(run)
 

@@ -7,11 +7,11 @@ from aiohttp import web
 
 from services.edge.app import make_app
 from services.edge.config import EdgeSettings
+from services.edge.http_server import JsonRunner
 from services.edge.keys import KeyRing, read_keys
 from services.runtime import metrics
-from services.runtime.logs import configure_logs, get_logger
-from services.runtime.parent import die_with_parent
-from services.runtime.settings import load_settings
+from services.runtime.logs import get_logger
+from services.runtime.process import begin
 
 
 async def serve(settings: EdgeSettings) -> None:
@@ -23,7 +23,7 @@ async def serve(settings: EdgeSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     metrics_port, _ = metrics.serve_metrics(settings.metrics_listen)
     # A handler whose client has gone is cancelled, and with it everything downstream.
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=settings.drain_seconds)
+    runner = JsonRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=settings.drain_seconds)
     await runner.setup()
     host, _, port = settings.listen.rpartition(":")
     await web.TCPSite(runner, host.strip("[]"), int(port)).start()
@@ -38,10 +38,7 @@ async def serve(settings: EdgeSettings) -> None:
 
 def main() -> None:
     """Serve until told to stop."""
-    die_with_parent()
-    settings = load_settings(EdgeSettings)
-    configure_logs("edge", settings.log_level, settings.log_format)
-    asyncio.run(serve(settings))
+    asyncio.run(serve(begin("edge", EdgeSettings)))
 
 
 if __name__ == "__main__":

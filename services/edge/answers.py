@@ -34,7 +34,9 @@ def error_response(error: MeshError) -> web.Response:
 
 def json_response(body: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     """Return `body` as JSON, letters of every script as they are."""
-    return web.json_response(body, status=status, headers=headers, dumps=_dump)
+    return web.Response(
+        body=_dump(body), status=status, headers=headers, content_type="application/json", charset="utf-8"
+    )
 
 
 def internal_error() -> MeshError:
@@ -74,11 +76,14 @@ class EventStream:
 
     async def send(self, event: str, data: Any) -> None:
         """Send one event with `data` as JSON."""
-        await self.response.write(f"event: {event}\ndata: {_dump(data)}\n\n".encode())
+        await self.response.write(b"event: " + event.encode() + b"\ndata: " + _dump(data) + b"\n\n")
 
     async def fail(self, error: MeshError) -> None:
         """Send the last event of an answer that failed."""
-        await self.send("error", {**error_body(error), "status": TABLE[error.fault].http})
+        body = {**error_body(error), "status": TABLE[error.fault].http}
+        if error.retry_after_seconds is not None:
+            body["retry_after"] = math.ceil(error.retry_after_seconds)
+        await self.send("error", body)
 
     async def close(self) -> web.StreamResponse:
         """End the answer and return it."""
@@ -86,5 +91,6 @@ class EventStream:
         return self.response
 
 
-def _dump(body: Any) -> str:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+def _dump(body: Any) -> bytes:
+    # A caller's own broken text may come back in an error: half a character must not break the answer.
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

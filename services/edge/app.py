@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from services.edge.answers import REQUEST_ID, error_response, internal_error
 from services.edge.clients import AsrClient, DiarizeClient, SummarizeClient
@@ -17,6 +18,7 @@ from services.edge.spool import Spool
 from services.edge.tiers import Tier
 from services.edge.transcription import Mesh
 from services.runtime import metrics
+from services.runtime.admission import Admission
 from services.runtime.errors import Fault, MeshError
 from services.runtime.logs import get_logger
 from services.runtime.request_id import METADATA_KEY, accept_request_id
@@ -50,7 +52,9 @@ async def make_app(settings: EdgeSettings, keys: KeyRing) -> web.Application:
         SummarizeClient(summarize, settings.request_seconds),
         keys,
         Spool(settings.spool_dir),
+        Admission("edge", places=settings.concurrency, slots=settings.concurrency),
         settings.max_upload_bytes,
+        settings.upload_stall_seconds,
     )
     app = web.Application(middlewares=[frame], client_max_size=_MAX_BODY_BYTES)
     app.add_routes(rest.routes())
@@ -80,7 +84,7 @@ async def frame(request: web.Request, handler: Handler) -> web.StreamResponse:
     started = time.monotonic()
     status = 499  # the client left: what proxies log, and what is true unless an answer is made
     with (
-        structlog.contextvars.bound_contextvars(request_id=request_id),
+        structlog.contextvars.bound_contextvars(request_id=request_id, key="none"),
         metrics.HTTP_INFLIGHT.labels(route).track_inprogress(),
     ):
         try:
@@ -104,6 +108,8 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         return error_response(error)
     except web.HTTPException as error:
         return _from_aiohttp(error)
+    except (HttpProcessingError, web.RequestPayloadError):
+        return error_response(MeshError(Fault.INVALID, "The body is not what its head says.", code="bad_request"))
     except ConnectionResetError:
         raise  # nobody is there to answer to
     except Exception:  # noqa: BLE001 - the last rung: whatever it is, its text stays here

@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from services.edge.offer import Language, Offer, ServedModel
 from services.edge.tiers import Tier
 from services.edge.transcript import Segment, Turn, Word
+from services.runtime.errors import Fault, MeshError, invalid_field
 from services.runtime.request_id import METADATA_KEY
 from services.runtime.spans import to_seconds
 from speechmesh.asr.v1 import asr_pb2, asr_pb2_grpc
@@ -20,36 +22,6 @@ OnProgress = Callable[[float], None]
 
 _MODELS_FRESH_SECONDS = 5.0
 _GPU = asr_pb2.Device.KIND_CUDA
-
-
-@dataclass(frozen=True)
-class Language:
-    """A language that a model knows."""
-
-    code: str
-    name: str
-
-
-@dataclass(frozen=True)
-class ServedModel:
-    """A model that callers may ask for."""
-
-    id: str
-    name: str
-    runs: str
-    """Id of the model that really runs."""
-    languages: tuple[Language, ...]
-
-
-@dataclass(frozen=True)
-class Offer:
-    """What asr serves, and on what."""
-
-    models: tuple[ServedModel, ...]
-    """The default first."""
-    gpu_name: str | None
-    """None on a machine without a GPU."""
-    gpu_memory_mb: int | None
 
 
 @dataclass(frozen=True)
@@ -97,15 +69,19 @@ class AsrClient:
         """
         if self._offer is not None and time.monotonic() - self._offer_asked < _MODELS_FRESH_SECONDS:
             return self._offer
-        if self._offer is None:
-            await self.tier.wait_serving(wait_seconds)
-        elif not self.tier.serving:
-            return self._offer
+        try:
+            self._offer = await self._ask_offer(wait_seconds if self._offer is None else 0)
+            self._offer_asked = time.monotonic()
+        except MeshError:
+            if self._offer is None:
+                raise
+        return self._offer
+
+    async def _ask_offer(self, wait_seconds: float) -> Offer:
+        await self.tier.wait_serving(wait_seconds)
         call = self._stub.ListModels(asr_pb2.ListModelsRequest(), timeout=5)
         with self.tier.errors(call):
-            answer = await call
-        self._offer, self._offer_asked = _offer(answer), time.monotonic()
-        return self._offer
+            return _offer(await call)
 
     async def recognize(
         self, pcm: Pcm, *, model: str, language: str | None, request_id: str, progress: OnProgress
@@ -115,6 +91,18 @@ class AsrClient:
         Raises:
             MeshError: what asr answered, or that it is gone.
         """
+        try:
+            return await self._recognize(pcm, model, language, request_id, progress)
+        except MeshError as error:
+            if error.fault is not Fault.NOT_FOUND:
+                raise
+            # It serves other models since it was last asked: to our caller a wrong field, not a missing page.
+            self._offer = None
+            raise invalid_field("model", error.message) from error
+
+    async def _recognize(
+        self, pcm: Pcm, model: str, language: str | None, request_id: str, progress: OnProgress
+    ) -> Recognition:
         config = asr_pb2.RecognitionConfig(model=model, language_code=language or "")
 
         async def requests() -> AsyncIterator[asr_pb2.RecognizeRequest]:

@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, FilePath
 from pydantic_settings import SettingsConfigDict
 
 from services.runtime.settings import Address, ServiceSettings
@@ -26,7 +26,7 @@ class EdgeSettings(ServiceSettings):
     summarize_target: str = "127.0.0.1:50071"
     """gRPC target of summarize."""
 
-    keys_file: Path | None = None
+    keys_file: FilePath | None = None
     """File with one API key a line; read at the start. Without it no key is valid."""
 
     allow_anonymous: bool = True
@@ -37,6 +37,12 @@ class EdgeSettings(ServiceSettings):
 
     max_upload_bytes: int = Field(default=2_000_000_000, ge=1)
     """Largest upload that is taken."""
+
+    upload_stall_seconds: float = Field(default=60, gt=0)
+    """Longest pause of a sender; an upload that stops is given up."""
+
+    concurrency: int = Field(default=32, ge=1, le=128)
+    """Recordings worked on at once, each with a decoder of its own; one more is refused with 429."""
 
     max_audio_seconds: float = Field(default=14_400, gt=0)
     """Longest recording that is taken."""

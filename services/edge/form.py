@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from services.edge.clients import ServedModel
+from services.edge.offer import ServedModel
 from services.edge.render import ALIASES, FORMATS
 from services.runtime.errors import invalid_field
 
@@ -58,8 +58,6 @@ def parse_options(fields: Mapping[str, str], models: Sequence[ServedModel]) -> T
     model = _model(fields.get("model"), models)
     diarize = _take(fields, "diarize", _boolean, default=True)
     speakers = _take(fields, "speakers", _speakers, default=0)
-    if speakers and not diarize:
-        raise invalid_field("speakers", "The field 'speakers' needs diarize=true.")
     return TranscribeOptions(
         model=model.id,
         language=_language(fields.get("language"), model),

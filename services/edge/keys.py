@@ -58,7 +58,8 @@ def read_keys(path: Path) -> list[str]:
 
 
 def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()
+    # Header bytes that are not UTF-8 come as surrogates; such a key is unknown, not a failure.
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
 
 
 def _refused(message: str) -> MeshError:

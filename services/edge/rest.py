@@ -5,17 +5,21 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from aiohttp import web
 
 from services.edge.answers import (
     REQUEST_ID,
     EventStream,
+    error_body,
+    error_response,
     internal_error,
     json_response,
     wants_events,
     wants_json,
 )
-from services.edge.clients import Offer, ServedModel, SummarizeClient
+from services.edge.clients import SummarizeClient
+from services.edge.offer import Offer, ServedModel
 from services.edge.form import TranscribeOptions, parse_options
 from services.edge.keys import KeyRing
 from services.edge.render import CHARSET, render
@@ -23,9 +27,11 @@ from services.edge.spool import Spool
 from services.edge.tiers import Tier
 from services.edge.transcript import Transcript
 from services.edge.transcription import Mesh, OnProgress, transcribe
-from services.edge.upload import Upload, receive_upload
+from services.edge.upload import Upload, receive_upload, refuse_announced_size
 from services.models.catalogue import Speed, load_catalogue
+from services.runtime.admission import Admission
 from services.runtime.errors import Fault, MeshError, invalid_field
+from services.runtime.grpc_errors import unavailable
 from services.runtime.logs import get_logger
 
 STYLES = ("brief", "detailed", "action_items", "bullet_points", "headline")
@@ -43,12 +49,14 @@ class Rest:
     summarize: SummarizeClient
     keys: KeyRing
     spool: Spool
+    admission: Admission
     max_upload_bytes: int
+    upload_stall_seconds: float
 
     def routes(self) -> list[web.RouteDef]:
         """Return every route of the contract."""
         return [
-            web.post("/v1/transcribe", self.post_transcribe),
+            web.post("/v1/transcribe", self.post_transcribe, expect_handler=self.expect_upload),
             web.post("/v1/summarize", self.post_summarize),
             web.get("/v1/models", self.get_models),
             web.get("/v1/languages", self.get_languages),
@@ -58,8 +66,8 @@ class Rest:
     async def post_transcribe(self, request: web.Request) -> web.StreamResponse:
         """Transcribe an uploaded recording."""
         self._identify(request)
-        upload = await receive_upload(request, self.spool, self.max_upload_bytes)
-        with upload.file:
+        upload = await receive_upload(request, self.spool, self.max_upload_bytes, self.upload_stall_seconds)
+        with upload.file, self.admission.place():
             offer = await self.mesh.asr.offer(self.mesh.tier_wait_seconds)
             options = parse_options(upload.fields, offer.models)
             if wants_events(request):
@@ -105,10 +113,25 @@ class Rest:
         }
         if tiers[asr.tier.name]:
             return json_response(body)
-        return json_response(body, status=503, headers={"Retry-After": "5"})
+        down = unavailable(asr.tier.name)
+        return json_response({**body, **error_body(down)}, status=503, headers={"Retry-After": "5"})
+
+    async def expect_upload(self, request: web.Request) -> web.StreamResponse | None:
+        """Answer `Expect: 100-continue`: who may not upload, or too much, is told before the body is sent."""
+        try:
+            self._identify(request)
+            refuse_announced_size(request, self.max_upload_bytes)
+            if request.headers["Expect"].lower() != "100-continue":
+                raise MeshError(Fault.INVALID, "Only '100-continue' can be expected.", code="bad_request")
+        except MeshError as error:
+            return error_response(error)
+        assert request.transport is not None
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return None
 
     def _identify(self, request: web.Request) -> None:
-        self.keys.identify(request.headers.get("Authorization"))
+        caller = self.keys.identify(request.headers.get("Authorization"))
+        structlog.contextvars.bind_contextvars(key=caller.key_id or "anonymous")
 
     async def _transcribe(
         self, request: web.Request, upload: Upload, options: TranscribeOptions, progress: OnProgress
@@ -182,12 +205,17 @@ def _summary_wishes(body: dict[str, Any]) -> tuple[str, str]:
         if name not in ("text", "style"):
             raise invalid_field(name[:64], f"There is no field {name[:64]!r}; the fields are: text, style.")
     text, style = body.get("text"), body.get("style", "brief")
-    if not isinstance(text, str) or not text.strip():
+    if not isinstance(text, str) or not text.strip() or not _is_unicode(text):
         raise invalid_field("text", "The field 'text' must be a string that is not empty: the text to sum up.")
     if not isinstance(style, str) or _STYLE_ALIASES.get(style, style) not in STYLES:
         allowed = ", ".join([*STYLES, *_STYLE_ALIASES])
         raise invalid_field("style", f"The field 'style' must be one of: {allowed}.")
     return text, _STYLE_ALIASES.get(style, style)
+
+
+def _is_unicode(text: str) -> bool:
+    # JSON can carry half a character ("\\ud800"); nothing behind us can.
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _model_entry(model: ServedModel) -> dict[str, Any]:

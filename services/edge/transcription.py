@@ -1,8 +1,9 @@
 """One recording's way through the mesh: decode once, listen and diarize at the same time, merge."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from services.edge.clients import AsrClient, Diarization, DiarizeClient, Recognition
 from services.edge.form import TranscribeOptions
@@ -11,6 +12,8 @@ from services.edge.merge import merge
 from services.edge.spool import SpoolFile
 from services.edge.transcript import Transcript
 from services.runtime.errors import MeshError
+
+T = TypeVar("T")
 
 OnProgress = Callable[[str, float], None]
 """Takes the stage (`decoding` or `transcribing`) and the share of it that is done, 0 to 1."""
@@ -53,33 +56,35 @@ async def _listen(
     mesh: Mesh, pcm: AsyncIterator[bytes], options: TranscribeOptions, request_id: str, progress: OnProgress
 ) -> tuple[Recognition, Diarization | None]:
     done = _Shares(progress)
-    feeds = [_Feed()]
+    heard, spoken = _Feed(), _Feed()
+    recognizing = mesh.asr.recognize(
+        heard.chunks(),
+        model=options.model,
+        language=options.language,
+        request_id=request_id,
+        progress=done.share(),
+    )
     try:
         async with asyncio.TaskGroup() as tasks:
-            hearing = tasks.create_task(
-                mesh.asr.recognize(
-                    feeds[0].chunks(),
-                    model=options.model,
-                    language=options.language,
-                    request_id=request_id,
-                    progress=done.share(),
-                )
-            )
+            hearing = tasks.create_task(_fed(heard, recognizing))
             diarizing: asyncio.Task[Diarization] | None = None
             if options.diarize:
-                feeds.append(_Feed())
-                diarizing = tasks.create_task(
-                    mesh.diarize.diarize(
-                        feeds[1].chunks(),
-                        speakers=options.speakers,
-                        request_id=request_id,
-                        progress=done.share(),
-                    )
+                telling = mesh.diarize.diarize(
+                    spoken.chunks(), speakers=options.speakers, request_id=request_id, progress=done.share()
                 )
-            await _pump(pcm, feeds)
+                diarizing = tasks.create_task(_fed(spoken, telling))
+            await _pump(pcm, [heard, spoken] if options.diarize else [heard])
     except* MeshError as group:
         raise _first(group) from None
     return hearing.result(), diarizing.result() if diarizing else None
+
+
+async def _fed(feed: "_Feed", answering: Awaitable[T]) -> T:
+    """Wait for a service's answer; once it has answered, or failed, it is fed no more."""
+    try:
+        return await answering
+    finally:
+        feed.close()
 
 
 class _Feed:
@@ -87,9 +92,18 @@ class _Feed:
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(_CHUNKS_AHEAD)
+        self._closed = False
 
     async def put(self, chunk: bytes | None) -> None:
-        await self._queue.put(chunk)
+        if not self._closed:
+            await self._queue.put(chunk)
+
+    def close(self) -> None:
+        """Take nothing more, and let go whoever waits at either end: the service has answered."""
+        self._closed = True
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        self._queue.put_nowait(None)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         while (chunk := await self._queue.get()) is not None:

@@ -1,17 +1,26 @@
 """A multipart upload: the file to the spool byte by byte, the other fields to text."""
 
+import asyncio
+from collections.abc import Awaitable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from services.edge.form import FIELDS
 from services.edge.spool import Spool, SpoolFile, too_large
 from services.runtime.errors import Fault, MeshError, invalid_field
 
+T = TypeVar("T")
+
 _CHUNK_BYTES = 256 * 1024
 _LONGEST_VALUE_BYTES = 1024
 # What boundaries, part headers and the other fields may add to the file itself.
 _FORM_BYTES = 64 * 1024
+
+# How aiohttp says that a body is not what it claims to be.
+_MALFORMED = (ValueError, AssertionError, RuntimeError, HttpProcessingError, web.RequestPayloadError)
 
 _HOW = "Send multipart/form-data with the recording in the field 'file', such as curl -F file=@meeting.mp3."
 
@@ -26,40 +35,53 @@ class Upload:
     """The other fields as they were sent."""
 
 
-async def receive_upload(request: web.Request, spool: Spool, max_bytes: int) -> Upload:
+async def receive_upload(request: web.Request, spool: Spool, max_bytes: int, stall_seconds: float) -> Upload:
     """Read the form of `request`; fields may come in any order.
+
+    Args:
+        request: nothing of its body has been read.
+        spool: where the recording goes.
+        max_bytes: largest recording that is taken.
+        stall_seconds: longest pause of the sender.
 
     Raises:
         MeshError: INVALID for anything that is not such a form, TOO_LARGE as soon as that is known.
     """
-    if request.content_length is not None and request.content_length > max_bytes + _FORM_BYTES:
-        raise too_large(max_bytes)
+    refuse_announced_size(request, max_bytes)
     await _refuse_other_bodies(request)
     file: SpoolFile | None = None
     fields: dict[str, str] = {}
     try:
-        async for part in await request.multipart():
+        parts = await request.multipart()
+        while (part := await _in_time(parts.next(), stall_seconds)) is not None:
             if not isinstance(part, BodyPartReader):
                 raise _malformed()
             name = _name(part)
             if name == "file":
                 if file is not None:
                     raise invalid_field("file", "Send one file a request; the field 'file' came twice.")
-                file = await _receive_file(part, spool, max_bytes)
+                file = await _receive_file(part, spool, max_bytes, stall_seconds)
             elif name in fields:
                 raise invalid_field(name, f"The field '{name}' came twice.")
             else:
-                fields[name] = await _receive_value(name, part)
+                fields[name] = await _receive_value(name, part, stall_seconds)
         if file is None:
             raise invalid_field("file", f"The field 'file' is missing. {_HOW}")
     except BaseException as error:
         if file is not None:
             file.close()
-        # aiohttp says with a bare ValueError (or an assertion) that a body is not what it claims to be.
-        if isinstance(error, ValueError | AssertionError | RuntimeError):
+        if isinstance(error, TimeoutError):
+            raise _stalled() from error
+        if isinstance(error, _MALFORMED):
             raise _malformed() from error
         raise
     return Upload(file, fields)
+
+
+def refuse_announced_size(request: web.Request, max_bytes: int) -> None:
+    """Raise MeshError (TOO_LARGE) when the head already tells that the upload is too large."""
+    if request.content_length is not None and request.content_length > max_bytes + _FORM_BYTES:
+        raise too_large(max_bytes)
 
 
 async def _refuse_other_bodies(request: web.Request) -> None:
@@ -85,12 +107,12 @@ def _name(part: BodyPartReader) -> str:
     return name
 
 
-async def _receive_file(part: BodyPartReader, spool: Spool, max_bytes: int) -> SpoolFile:
+async def _receive_file(part: BodyPartReader, spool: Spool, max_bytes: int, stall_seconds: float) -> SpoolFile:
     if part.filename is None:
         raise invalid_field("file", f"The field 'file' holds text instead of a file. {_HOW}")
     file = spool.open(max_bytes)
     try:
-        while chunk := await part.read_chunk(_CHUNK_BYTES):
+        while chunk := await _in_time(part.read_chunk(_CHUNK_BYTES), stall_seconds):
             await file.write(chunk)
         await file.flush()
     except BaseException:
@@ -99,9 +121,9 @@ async def _receive_file(part: BodyPartReader, spool: Spool, max_bytes: int) -> S
     return file
 
 
-async def _receive_value(name: str, part: BodyPartReader) -> str:
+async def _receive_value(name: str, part: BodyPartReader, stall_seconds: float) -> str:
     value = bytearray()
-    while chunk := await part.read_chunk(_LONGEST_VALUE_BYTES):
+    while chunk := await _in_time(part.read_chunk(_LONGEST_VALUE_BYTES), stall_seconds):
         value += chunk
         if len(value) > _LONGEST_VALUE_BYTES:
             raise invalid_field(name, f"The field '{name}' is longer than any value that is allowed.")
@@ -109,6 +131,15 @@ async def _receive_value(name: str, part: BodyPartReader) -> str:
         return value.decode()
     except UnicodeDecodeError:
         raise invalid_field(name, f"The field '{name}' is not UTF-8 text.") from None
+
+
+async def _in_time(reading: Awaitable[T], seconds: float) -> T:
+    async with asyncio.timeout(seconds):
+        return await reading
+
+
+def _stalled() -> MeshError:
+    return MeshError(Fault.INVALID, "The upload stopped before its end.", code="upload_stalled", field="file")
 
 
 def _malformed() -> MeshError:

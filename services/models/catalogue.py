@@ -17,6 +17,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +57,9 @@ class ModelFile:
     """One of the publisher's files."""
 
     path: str
-    """Where it lies in the model's folder, with `/`."""
+    """Where it lies in the model's folder and in the hub repository, with `/`."""
     bytes: int
     sha256: str
-    hub_path: str
-    """Where it lies in the hub repository."""
     members: tuple[WheelMember, ...]
     """The parts that make it up, in order; empty if no package carries it."""
 
@@ -102,7 +101,7 @@ class HubRepository:
 
 @dataclass(frozen=True)
 class Preparation:
-    """A module that makes the served folder from the downloaded one: `python -m MODULE SOURCE TARGET`."""
+    """A module that makes the served folder from the downloaded one: `python -P -m MODULE SOURCE TARGET`."""
 
     module: str
     version: int
@@ -130,7 +129,6 @@ class Model:
     files: tuple[ModelFile, ...]
     speed: Speed | None = None
     """Of an ASR model."""
-    english_only: bool = False
     hub: HubRepository | None = None
     wheels: tuple[Wheel, ...] = ()
     preparation: Preparation | None = None
@@ -177,8 +175,12 @@ class Catalogue:
         return tuple(self.get(model_id) for model_id in self.profiles[name])
 
 
+@cache
 def load_catalogue(path: Path = CATALOGUE_PATH) -> Catalogue:
-    """Read a catalogue; a file that is not one is our own mistake and raises `KeyError` or `ValueError`."""
+    """Read a catalogue; a file that is not one is our own mistake and raises `KeyError` or `ValueError`.
+
+    It is read once in the life of a process.
+    """
     with path.open("rb") as source:
         data = tomllib.load(source)
     profiles = {name: tuple(ids) for name, ids in data["profiles"].items()}
@@ -196,7 +198,6 @@ def _model(entry: dict[str, Any]) -> Model:
         licence_files=tuple(entry["licence_files"]),
         files=tuple(_file(file) for file in entry["files"]),
         speed=Speed(entry["speed"]) if "speed" in entry else None,
-        english_only=entry.get("english_only", False),
         hub=HubRepository(**hub) if hub else None,
         wheels=tuple(Wheel(**wheel) for wheel in entry.get("wheels", ())),
         preparation=Preparation(**preparation) if preparation else None,
@@ -209,7 +210,6 @@ def _file(entry: dict[str, Any]) -> ModelFile:
         path=entry["path"],
         bytes=entry["bytes"],
         sha256=entry["sha256"],
-        hub_path=entry.get("hub_path", entry["path"]),
         members=tuple(WheelMember(package, path) for package, path in members),
     )
 

@@ -1,22 +1,13 @@
 """Child processes of a pull: their output goes to a file, and they end when the pull ends in any way."""
 
-import ctypes
 import os
-import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-_PR_SET_PDEATHSIG = 1
-# Loaded here: nothing may be imported between fork and exec.
-_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+from services.runtime.parent import ask_kernel
+
 _TAIL_BYTES = 8192
-
-
-def _die_with_parent() -> None:
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def run_child(command: Sequence[str], log: Path, **env: str) -> int:
@@ -31,7 +22,7 @@ def run_child(command: Sequence[str], log: Path, **env: str) -> int:
             stdout=output,
             stderr=subprocess.STDOUT,
             env={**os.environ, **env},
-            preexec_fn=_die_with_parent,
+            preexec_fn=ask_kernel,
         )
         try:
             return process.wait()

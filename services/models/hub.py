@@ -6,6 +6,7 @@ half files when it ends (huggingface_hub pull request 4228: other processes migh
 guarded by the pull's lock, so the next pull goes on with them.
 """
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,6 +16,11 @@ from services.models.manifest import sha256_of
 from services.models.progress import Counter, Phase, Progress, Report, watching
 from services.models.staging import Staging, wrong_hash
 from services.runtime.errors import Fault, MeshError
+
+# What writing to our own disk may fail with.
+_DISK_ERRORS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE}
+)
 
 
 def fetch_from_hub(
@@ -31,6 +37,7 @@ def fetch_from_hub(
 
     Raises:
         MeshError: UNAVAILABLE if the hub does not give a file, INVALID if it is not what the catalogue says.
+        OSError: it cannot be written.
     """
     if model.hub is None:
         raise ValueError(f"{model.id} is not on the hub")
@@ -63,10 +70,13 @@ def _download(hub: HubRepository, file: ModelFile, folder: Path, endpoint: str |
             code="gated",
         ) from error
     except Exception as error:  # The client lets its HTTP library's own exceptions through.
+        # The client's errors are OSErrors too, and have no number.
+        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+            raise
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise MeshError(
             Fault.UNAVAILABLE,
-            f"The hub did not give {file.hub_path} of {hub.repo}: {reason[0]}",
+            f"The hub did not give {file.path} of {hub.repo}: {reason[0]}",
             code="download_failed",
         ) from error
     return path
@@ -82,9 +92,10 @@ def _continue_download(hub: HubRepository, file: ModelFile, path: Path, endpoint
         if out.tell() == file.bytes:
             return
         if out.tell() > file.bytes:
-            out.truncate(0)
+            out.seek(0)
+            out.truncate()
         disable_progress_bars()
-        url = hf_hub_url(hub.repo, file.hub_path, revision=hub.revision, endpoint=endpoint)
+        url = hf_hub_url(hub.repo, file.path, revision=hub.revision, endpoint=endpoint)
         location = get_hf_file_metadata(url).location
         token = get_token()
         # Large files lie with a storage provider, who has no business with the token.

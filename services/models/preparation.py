@@ -1,6 +1,6 @@
 """What is done once to a downloaded model that cannot be served as it comes.
 
-The catalogue names a module; it runs as `python -m MODULE SOURCE TARGET` in a process of its own, so that
+The catalogue names a module; it runs as `python -P -m MODULE SOURCE TARGET` in a process of its own, so that
 whatever it imports (torch, for one) stays out of the pull. It reads the verified files in SOURCE and
 writes all that the service needs into TARGET, an empty folder.
 """
@@ -28,7 +28,8 @@ def prepare(model: Model, staging: Staging, report: Report) -> Path:
     shutil.rmtree(staging.prepared, ignore_errors=True)
     staging.prepared.mkdir()
     module = model.preparation.module
-    command = [sys.executable, "-m", module, str(staging.files), str(staging.prepared)]
+    # -P: a folder called `services` in the place where the pull was started must not shadow ours.
+    command = [sys.executable, "-P", "-m", module, str(staging.files), str(staging.prepared)]
     log = staging.root / "prepare.log"
     with watching((staging.prepared,), Progress(model.id, Phase.PREPARING, 0, model.preparation.bytes), report):
         status = run_child(command, log, PYTHONPATH=_import_path())

@@ -29,6 +29,8 @@ class Progress:
     phase: Phase
     done_bytes: int = 0
     total_bytes: int = 0
+    note: str = ""
+    """A sentence for the user, where there is something to be said."""
 
 
 Report = Callable[[Progress], None]

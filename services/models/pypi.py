@@ -74,7 +74,8 @@ def _download_wheel(wheel: Wheel, scratch: Path, target: Path) -> None:
 
 
 def _pip_command(wheel: Wheel, destination: Path) -> list[str]:
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
+    # -I: neither a `pip.py` in the user's own place nor a PYTHON* variable has a say; PIP_* and pip.conf do.
+    command = [sys.executable, "-I", "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
     # The cache would keep a second copy of everything.
     command += ["--no-cache-dir", "--no-input", "--disable-pip-version-check", "--progress-bar=off"]
     if wheel.platform is not None:

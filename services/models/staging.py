@@ -139,8 +139,14 @@ def wrong_hash(model_id: str, record: FileRecord, found: str, origin: str) -> Me
     )
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync_files(folder: Path) -> None:
+    """Have every file under `folder`, and the folders themselves, written through to the disk."""
+    for path in (*folder.rglob("*"), folder):
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

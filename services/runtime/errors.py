@@ -4,7 +4,7 @@
     anything else  our fault; leaves the process as INTERNAL with a fixed text, the trace goes to the log
 
 A fault says whose move it is, not which transport carries it. `TABLE` is the only place where a fault
-becomes a gRPC status, an HTTP status or a WebSocket close code; `runtime.wire` and the edge read it in
+becomes a gRPC status, an HTTP status or a WebSocket close code; `runtime.grpc_errors` and the edge read it in
 both directions.
 """
 

@@ -7,10 +7,9 @@ NOT_SERVING, running calls get `drain_seconds` to finish, new ones are refused.
 
 import asyncio
 import contextlib
-import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 import grpc
@@ -24,6 +23,9 @@ from services.runtime.interceptors import CallInterceptor
 from services.runtime.logs import get_logger
 
 Engine = TypeVar("Engine")
+
+_THREADS = 128
+"""More than any setting lets run at once."""
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -82,39 +84,31 @@ async def serve_grpc(
         register: adds the servicer to the server.
         load: blocking; loads the engine and runs one real inference. When it raises, the process ends.
     """
-    log = get_logger()
+    # Requests hold a thread each while they run; the default pool would make some wait behind their slot.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
     stop = asyncio.Event()
-    server = grpc.aio.server(interceptors=[CallInterceptor()], options=_OPTIONS)
-    health = await _add_health(server, service_name)
-    register(server)
-    reflection.enable_server_reflection(
-        (service_name, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME),
-        server,
-    )
-    server.add_insecure_port(listen)
-    metrics_port, _ = metrics.serve_metrics(metrics_listen)
-    await server.start()
-    log.info("listening", address=listen, metrics_port=metrics_port)
     with _stop_on_signals(stop):
+        server = grpc.aio.server(interceptors=[CallInterceptor()], options=_OPTIONS)
+        health = await _add_health(server, service_name)
+        register(server)
+        _add_reflection(server, service_name)
+        server.add_insecure_port(listen)
+        metrics_port, _ = metrics.serve_metrics(metrics_listen)
+        await server.start()
+        get_logger().info("listening", address=listen, metrics_port=metrics_port)
         loaded = await _load(load, stop)
         if loaded:
             await _set_health(health, service_name, _SERVING)
             metrics.READY.set(1)
-            log.info("serving", address=listen)
+            get_logger().info("serving", address=listen)
             await stop.wait()
         await _drain(server, health, drain_seconds)
     return 0 if loaded or stop.is_set() else 1
 
 
-def leave(code: int) -> None:
-    """End the process now.
-
-    A model that is still loading sits in a thread that cannot be interrupted, and the interpreter would wait
-    for it; everything that had to be finished was finished by the drain.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+def _add_reflection(server: grpc.aio.Server, service_name: str) -> None:
+    health = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+    reflection.enable_server_reflection((service_name, health, reflection.SERVICE_NAME), server)
 
 
 async def _load(load: Callable[[], None], stop: asyncio.Event) -> bool:

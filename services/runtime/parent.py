@@ -19,6 +19,8 @@ POLL_SECONDS = 0.5
 """How often the parent is looked for where the kernel does not tell."""
 
 _PR_SET_PDEATHSIG = 1
+# Loaded here: nothing may be imported or opened between fork and exec.
+_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 def die_with_parent(parent_pid: int | None = None) -> None:
@@ -38,19 +40,19 @@ def die_with_parent(parent_pid: int | None = None) -> None:
         if not handed:
             return
         parent_pid = int(handed)
-    if not (sys.platform == "linux" and _ask_kernel()):
+    if not ask_kernel():
         _watch(parent_pid)
     # The parent may have ended before the kernel was asked; then nobody would tell us any more.
     if os.getppid() != parent_pid:
         _end()
 
 
-def _ask_kernel() -> bool:
-    try:
-        prctl = ctypes.CDLL(None, use_errno=True).prctl
-    except (OSError, AttributeError):
-        return False
-    return int(prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)) == 0
+def ask_kernel() -> bool:
+    """Have the kernel kill this process when its parent ends; tell whether it will.
+
+    May be called between fork and exec, for a program that cannot call `die_with_parent` itself.
+    """
+    return _LIBC is not None and int(_LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)) == 0
 
 
 def _watch(parent_pid: int) -> None:

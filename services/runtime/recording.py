@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from services.audio.pcm import MAX_CHUNK_BYTES, SAMPLE_BYTES, seconds
 from services.runtime.errors import Fault, MeshError, invalid_field
@@ -22,12 +22,13 @@ class Recording:
 
     def __init__(self, max_seconds: float) -> None:
         self._pcm = bytearray()
+        self._byte_count = 0
         self._max_seconds = max_seconds
 
     @property
     def seconds(self) -> float:
         """How much audio has come."""
-        return seconds(len(self._pcm))
+        return seconds(self._byte_count)
 
     def append(self, chunk: bytes) -> None:
         """Add a chunk; raises MeshError (INVALID, TOO_LARGE) when it is malformed or one too many."""
@@ -36,6 +37,7 @@ class Recording:
         if len(chunk) % SAMPLE_BYTES:
             raise invalid_field("audio", "A message must carry whole 16-bit samples: an even number of bytes.")
         self._pcm += chunk
+        self._byte_count += len(chunk)
         if self.seconds > self._max_seconds:
             raise MeshError(
                 Fault.TOO_LARGE,
@@ -45,19 +47,38 @@ class Recording:
             )
 
     def samples(self) -> NDArray[np.float32]:
-        """Return the samples as float32 in [-1, 1), shape (n,)."""
+        """Return the samples as float32 in [-1, 1), shape (n,), and let the PCM go: to be called once."""
         import numpy as np  # here, so that the edge can import the runtime without it
 
-        return np.frombuffer(self._pcm, dtype="<i2").astype(np.float32) / 32768.0
+        pcm, self._pcm = self._pcm, bytearray()
+        samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32)
+        samples /= 32768.0
+        return samples
 
 
-async def receive_audio(chunks: AsyncIterator[bytes | None], recording: Recording) -> None:
-    """Append every chunk to `recording`; None stands for a message that carries no audio.
+async def receive_config(requests: AsyncIterator[Any]) -> Any:
+    """Return the `config` of the first message.
+
+    Args:
+        requests: messages with a oneof `request` of `config` and `audio`.
+
+    Raises:
+        MeshError: INVALID when there is none.
+    """
+    async for request in requests:
+        if request.WhichOneof("request") == "config":
+            return request.config
+        break
+    raise invalid_field("config", "The first message must carry `config`.")
+
+
+async def receive_audio(requests: AsyncIterator[Any], recording: Recording) -> None:
+    """Append the `audio` of every further message to `recording`.
 
     Raises:
         MeshError: INVALID for a message out of order; what `Recording.append` raises.
     """
-    async for chunk in chunks:
-        if chunk is None:
+    async for request in requests:
+        if request.WhichOneof("request") != "audio":
             raise invalid_field("audio", "After the first message, every message carries `audio`.")
-        recording.append(chunk)
+        recording.append(request.audio)

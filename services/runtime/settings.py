@@ -6,15 +6,36 @@ error too: a misspelt setting that is silently ignored is found only when it hur
 """
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 S = TypeVar("S", bound="ServiceSettings")
+
+_ADDRESS = re.compile(r"(?:\[([^][\s]+)\]|([^][:\s]+)):([0-9]{1,5})")
+_LAST_PORT = 65_535
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Return the host and the port (0..65535) of `host:port`; an IPv6 host stands in brackets, which are left out.
+
+    Raises:
+        ValueError: with a sentence.
+    """
+    match = _ADDRESS.fullmatch(text)
+    if match is None or int(match[3]) > _LAST_PORT:
+        raise ValueError(f"{text!r} is not of the form host:port with a port up to {_LAST_PORT} (IPv6: [host]:port)")
+    return match[1] or match[2], int(match[3])
+
+
+def _check_address(text: str) -> str:
+    parse_address(text)
+    return text
 
 
 def _split_names(value: object) -> object:
@@ -41,8 +62,8 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_names)]
 Aliases = Annotated[dict[str, str], NoDecode, BeforeValidator(_split_pairs)]
 """Pairs `alias=model` separated by commas."""
 
-Address = Annotated[str, Field(pattern=r"^\S+:\d{1,5}$")]
-"""`host:port`; port 0 takes any free one."""
+Address = Annotated[str, AfterValidator(_check_address)]
+"""`host:port`, an IPv6 host in brackets; port 0 takes any free one."""
 
 
 class ServiceSettings(BaseSettings):
@@ -75,6 +96,9 @@ class ServiceSettings(BaseSettings):
 class EngineSettings(ServiceSettings):
     """What every service with a model can be told."""
 
+    listen: Address
+    """Where gRPC is served."""
+
     models_dir: Path = Field(validation_alias="SPEECHMESH_MODELS_DIR")
     """Folder that `./speechmesh models pull` fills; models are loaded from here only."""
 
@@ -98,17 +122,42 @@ def unknown_variables(settings: type[BaseSettings], environ: Mapping[str, str]) 
     return sorted(name for name in environ if name.startswith(prefix) and name not in known)
 
 
-def load_settings(settings: type[S]) -> S:
-    """Read `settings` from the environment; leave the process with a readable list when they are wrong."""
-    complaints = [f"{name}: no such setting" for name in unknown_variables(settings, os.environ)]
+class WrongSettings(Exception):
+    """Settings that a process cannot run with; `complaints` are lines of the form `VARIABLE: what is wrong`."""
+
+    def __init__(self, complaints: list[str]) -> None:
+        super().__init__("; ".join(complaints))
+        self.complaints = complaints
+
+
+def read_settings(settings: type[S], environ: Mapping[str, str]) -> S:
+    """Read `settings` from `environ`, which holds at least what the environment of this process holds.
+
+    Raises:
+        WrongSettings: a value is wrong, or a variable with the prefix of `settings` is no setting.
+    """
+    complaints = [f"{name}: no such setting" for name in unknown_variables(settings, environ)]
+    named = {variable(settings, field): field for field in settings.model_fields}
+    # Settings that are shared have an alias, the variable itself, and are taken under that name only.
+    keys = {name: name if settings.model_fields[field].validation_alias else field for name, field in named.items()}
+    values: dict[str, Any] = {key: environ[name] for name, key in keys.items() if environ.get(name)}
     try:
-        loaded = settings()
+        loaded = settings(**values)
     except ValidationError as error:
         for problem in error.errors():
             name = str(problem["loc"][0]) if problem["loc"] else ""
             shown = variable(settings, name) if name in settings.model_fields else name
-            complaints.append(f"{shown}: {problem['msg']}")
+            complaints.append(f"{shown}: {problem['msg'].removeprefix('Value error, ')}")
     if complaints:
-        sys.stderr.write("\n".join(["The settings are wrong:", *(f"  {line}" for line in complaints)]) + "\n")
-        raise SystemExit(2)
+        raise WrongSettings(complaints)
     return loaded
+
+
+def load_settings(settings: type[S]) -> S:
+    """Read `settings` from the environment; leave the process with a readable list when they are wrong."""
+    try:
+        return read_settings(settings, os.environ)
+    except WrongSettings as error:
+        lines = ["The settings are wrong:", *(f"  {complaint}" for complaint in error.complaints)]
+        sys.stderr.write("\n".join(lines) + "\n")
+        raise SystemExit(2) from error

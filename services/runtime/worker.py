@@ -1,11 +1,16 @@
 """Blocking work in a thread, its results as an async stream, and cancellation that reaches it."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncGenerator, Callable
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
+
+
+class Cancelled(Exception):
+    """Raised by work that stopped because nobody wants the result any more."""
 
 
 class Work(Generic[Item]):
@@ -30,7 +35,7 @@ class Work(Generic[Item]):
 
 
 async def stream_from_thread(run: Callable[[Work[Item]], None]) -> AsyncGenerator[Item, None]:
-    """Run `run` in a thread and yield what it emits; its exception is raised here at the end.
+    """Run `run` in a thread and yield what it emits; its exception is raised here at the end, but Cancelled.
 
     A consumer that leaves early cancels the work and waits until the thread has really stopped: what it
     occupied (a slot, a model) is free when this generator is closed, not before.
@@ -44,7 +49,8 @@ async def stream_from_thread(run: Callable[[Work[Item]], None]) -> AsyncGenerato
     try:
         while (item := await queue.get()) is not None:
             yield item
-        await thread
+        with contextlib.suppress(Cancelled):
+            await thread
     finally:
         work.cancel()
         await _settle(thread)

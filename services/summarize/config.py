@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from services.runtime.settings import Address, Aliases, EngineSettings
+from services.runtime.settings import Address, EngineSettings
 
 
 class SummarizeSettings(EngineSettings):
@@ -17,10 +17,7 @@ class SummarizeSettings(EngineSettings):
     """Where gRPC is served."""
 
     model: str = "qwen2.5-coder-0.5b-instruct"
-    """Id of the model to load, or an alias of it."""
-
-    aliases: Aliases = Field(default_factory=dict)
-    """Other ids for models, as `alias=model`; answers name what really ran."""
+    """Id of the model to load."""
 
     device: Literal["cpu", "cuda"] = "cpu"
     """Where the model runs."""
@@ -29,11 +26,6 @@ class SummarizeSettings(EngineSettings):
     """Longest prompt that is taken; longer texts are refused, never cut.
 
     By default 8192 on the cpu and 16384 on cuda; the model's own window bounds it too."""
-
-    @property
-    def loaded_model(self) -> str:
-        """Id of the model that is really loaded."""
-        return self.aliases.get(self.model, self.model)
 
     @property
     def token_limit(self) -> int:

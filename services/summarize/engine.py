@@ -8,10 +8,6 @@ from typing import Protocol
 from services.runtime.errors import Fault, MeshError
 
 
-class Cancelled(Exception):
-    """Raised by an engine that stopped because nobody wants the result any more."""
-
-
 class TextTooLong(MeshError):
     """The text is longer than the model may read at once; it is refused, never cut.
 

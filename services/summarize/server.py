@@ -12,7 +12,7 @@ from services.runtime.admission import Admission
 from services.runtime.errors import invalid_field
 from services.runtime.lifecycle import Loading
 from services.runtime.worker import Work, stream_from_thread
-from services.summarize.engine import Cancelled, Style, Summarizer
+from services.summarize.engine import Style, Summarizer
 from speechmesh.summarize.v1 import summarize_pb2, summarize_pb2_grpc
 
 if TYPE_CHECKING:
@@ -61,19 +61,18 @@ class SummarizeServicer(summarize_pb2_grpc.SummarizeServiceServicer):
 
 def _run(summarizer: Summarizer, text: str, style: Style) -> AsyncGenerator[summarize_pb2.SummarizeResponse, None]:
     def run(work: Work[summarize_pb2.SummarizeResponse]) -> None:
-        with contextlib.suppress(Cancelled):
-            summary = summarizer.summarize(
-                text,
-                style,
-                lambda piece: work.emit(summarize_pb2.SummarizeResponse(text_delta=piece)),
-                work.cancelled,
-            )
-            whole = summarize_pb2.Summary(
-                text=summary.text,
-                model=summarizer.model,
-                input_token_count=summary.input_tokens,
-                output_token_count=summary.output_tokens,
-            )
-            work.emit(summarize_pb2.SummarizeResponse(summary=whole))
+        summary = summarizer.summarize(
+            text,
+            style,
+            lambda piece: work.emit(summarize_pb2.SummarizeResponse(text_delta=piece)),
+            work.cancelled,
+        )
+        whole = summarize_pb2.Summary(
+            text=summary.text,
+            model=summarizer.model,
+            input_token_count=summary.input_tokens,
+            output_token_count=summary.output_tokens,
+        )
+        work.emit(summarize_pb2.SummarizeResponse(summary=whole))
 
     return stream_from_thread(run)

@@ -14,6 +14,9 @@ from services.summarize.engine import Style
 LONGEST_PREAMBLE = 80
 """Characters up to which a first line that ends with a colon is taken for an announcement."""
 
+MOST_REPEATS = 2
+"""Items in a row that the list already has, at which it is taken to go in circles, as small models do."""
+
 _SHORTEST_SENTENCE = 20
 """A sentence this long is no "Sure!" that an announcement follows."""
 
@@ -57,11 +60,14 @@ class Tidier:
         self._wrote = False
         self._blank = False  # a blank line came after what was written last
         self._dropped = ""
+        self._item = ""  # of the current line in a list: what is written of it
+        self._items: set[str] = set()
+        self._repeats = 0
         self._done = False
 
     @property
     def done(self) -> bool:
-        """Whether whatever may follow is left out: a headline that has its line."""
+        """Whether whatever may follow is left out: a headline that has its line, a list that repeats itself."""
         return self._done
 
     def feed(self, piece: str) -> str:
@@ -88,23 +94,38 @@ class Tidier:
             return ""
         ready, self._held = _split_undecided(self._held)
         if self._inside:
-            return _plain(ready)
-        self._inside = True
-        return self._begin(self._shape(ready.lstrip()))
+            content = _plain(ready)
+            self._item += content
+            return content
+        self._inside, self._repeats = True, 0
+        self._item = self._shape(ready.lstrip())
+        return self._begin(self._item)
 
     def _end_line(self, line: str) -> str:
         if self._inside:
             self._inside = False
-            return _plain(line).rstrip()
+            content = _plain(line).rstrip()
+            self._items.add(self._item + content)
+            return content
         content = self._content(line).rstrip()
         if content:
-            self._done = self._style is Style.HEADLINE
-            return self._begin(content)
+            return self._begin(content) if self._is_new(content) else ""
         if line.strip():
             self._dropped = _bare(line) or self._dropped
         else:
             self._blank = True
         return ""
+
+    def _is_new(self, content: str) -> bool:
+        if self._style is Style.HEADLINE:
+            self._done = True
+        if not self._style.is_list:
+            return True
+        known = content in self._items
+        self._repeats = self._repeats + 1 if known else 0
+        self._done = self._repeats == MOST_REPEATS
+        self._items.add(content)
+        return not known
 
     def _begin(self, content: str) -> str:
         separator = self._separator() if self._wrote else ""
@@ -121,12 +142,18 @@ class Tidier:
         if self._style is Style.HEADLINE:
             return False
         if self._style.is_list:
-            marker = _MARKER.match(line)
-            return marker is not None and line[marker.end() :][:1].isalnum()
+            return self._is_certain_item(line)
         if self._wrote:
             return line[:1].isalnum()
         content = _without_label(line)
         return content[:1].isalnum() and _is_no_announcement(content)
+
+    def _is_certain_item(self, line: str) -> bool:
+        marker = _MARKER.match(line)
+        if marker is None or not line[marker.end() :][:1].isalnum():
+            return False
+        begun = self._shape(_split_undecided(line)[0])
+        return not any(item.startswith(begun) for item in self._items)
 
     def _content(self, line: str) -> str:
         """Return what a whole line says, in the shape of the style; empty for a line that is left out."""

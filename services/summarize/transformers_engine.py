@@ -16,8 +16,9 @@ from transformers.generation.streamers import BaseStreamer
 from transformers.utils import logging as transformers_logging
 
 from services.runtime.errors import Fault, MeshError
+from services.runtime.worker import Cancelled
 from services.summarize.detokenizer import Detokenizer
-from services.summarize.engine import Cancelled, Style, Summary, TextTooLong
+from services.summarize.engine import Style, Summary, TextTooLong
 from services.summarize.prompts import messages
 from services.summarize.tidy import Tidier
 

@@ -5,8 +5,9 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
-from services.asr.engine import Cancelled, Listener, Recognition, Segment, Word
+from services.asr.engine import Listener, Recognition, Segment, Word
 from services.audio.pcm import SAMPLE_RATE
+from services.runtime.worker import Cancelled
 
 
 class FakeTranscriber:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from services.asr.engine import Cancelled, Listener, Segment, Transcriber
+from services.asr.engine import Listener, Segment, Transcriber
 from services.audio.pcm import SAMPLE_RATE
+from services.runtime.worker import Cancelled
 from tests.asr.fake_engine import FakeTranscriber
 
 

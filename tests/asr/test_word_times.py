@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,3 +39,26 @@ def test_a_word_that_reaches_into_the_next_is_cut_back() -> None:
     (segment,) = Clock(10.0).order([_segment(words)])
 
     assert [(word.start, word.end) for word in segment.words] == [(0.0, 2.0), (2.0, 2.5)]
+
+
+def test_a_stretched_last_word_does_not_push_the_next_segment_away() -> None:
+    stretched = [Word(" a", 28.0, 29.0, 0.5), Word(" b", 29.0, 35.0, 0.5)]
+    following = [Word(" c", 30.0, 30.5, 0.5), Word(" d", 30.5, 31.0, 0.5)]
+
+    one, other = Clock(60.0).order([_segment(stretched), _segment(following)])
+
+    assert (one.words[1].end, one.end) == (30.0, 30.0)
+    assert other.words == tuple(following)
+
+
+def test_a_segment_is_given_as_soon_as_the_next_is_known() -> None:
+    taken: list[int] = []
+
+    def segments() -> Iterator[Segment]:
+        for number in range(3):
+            taken.append(number)
+            yield _segment([Word(" a", float(number), number + 0.5, 0.5)])
+
+    next(Clock(60.0).order(segments()))
+
+    assert taken == [0, 1]

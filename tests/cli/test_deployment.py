@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.deployment import PORTS_NEEDED, SERVICES, Site, models_needed, programs, settings_for
+from services.cli.deployment import PORTS_NEEDED, SERVICES, Site, models_needed, programs, settings_for, with_ports
 from services.cli.probes import GrpcHealth, HttpHealth
 from services.cli.profiles import PROFILES, ProfileName
 
@@ -12,7 +12,7 @@ CPU = PROFILES[ProfileName.CPU]
 
 
 def settings(**environ: str) -> dict[str, str]:
-    return settings_for(SITE, CPU, environ, cores=8, ports=PORTS)
+    return with_ports(SITE, settings_for(SITE, CPU, environ, cores=8), PORTS)
 
 
 def test_the_edge_is_told_where_the_engines_listen() -> None:
@@ -40,6 +40,12 @@ def test_what_the_user_has_set_wins() -> None:
     assert chosen["SPEECHMESH_EDGE_SPOOL_DIR"] == "/spool"
 
 
+def test_an_engine_that_would_take_any_port_is_given_one() -> None:
+    chosen = settings(SPEECHMESH_ASR_LISTEN="127.0.0.1:0", SPEECHMESH_DIARIZE_LISTEN="[::]:7002")
+    assert chosen["SPEECHMESH_EDGE_ASR_TARGET"] == chosen["SPEECHMESH_ASR_LISTEN"] == f"127.0.0.1:{PORTS[0]}"
+    assert chosen["SPEECHMESH_EDGE_DIARIZE_TARGET"] == "[::1]:7002"
+
+
 def test_an_empty_variable_counts_as_not_set() -> None:
     assert settings(SPEECHMESH_ASR_DEVICE="")["SPEECHMESH_ASR_DEVICE"] == "cpu"
 
@@ -47,7 +53,6 @@ def test_an_empty_variable_counts_as_not_set() -> None:
 def test_chosen_models_bring_their_own_aliases_or_none() -> None:
     chosen = settings(SPEECHMESH_ASR_MODELS="tiny.en")
     assert "SPEECHMESH_ASR_ALIASES" not in chosen
-    assert "SPEECHMESH_SUMMARIZE_ALIASES" in chosen
     assert models_needed(chosen) == ["tiny.en", "segmentation-3.0-campplus", "qwen2.5-coder-0.5b-instruct"]
 
 

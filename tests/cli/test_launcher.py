@@ -1,12 +1,14 @@
 import os
+import re
 import shutil
 import signal
-import stat
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 LAUNCHER = Path(__file__).parents[2] / "speechmesh"
@@ -15,8 +17,10 @@ LAUNCHER = Path(__file__).parents[2] / "speechmesh"
 FAKE_PYTHON = """#!/bin/sh
 case "$*" in
 *version_info*) echo "${FAKE_VERSION:-3.11}" ;;
-"-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && echo made >>"$3/../made" ;;
-"-m pip install "*)
+"-I -m venv "*) mkdir -p "$4/bin" && cp "$0" "$4/bin/python" && echo made >>"$4/../made" ;;
+"-I -m pip install "*)
+    [ -z "${PYTHONPATH:-}" ] || { echo "pip was given PYTHONPATH"; exit 1; }
+    [ -z "${FAKE_PIP_HANGS:-}" ] || { echo $$ >"$0.pid"; mv "$0.pid" "${0%/*}/../../pip-pid"; exec sleep 60; }
     sleep "${FAKE_PIP_SECONDS:-0}"
     [ -z "${FAKE_PIP_FAILS:-}" ] || { echo "ERROR: No space left on device"; exit 1; } ;;
 *) echo "cwd=$PWD"; echo "path=$PYTHONPATH"; printf 'argument=%s\\n' "$@"; exit "${FAKE_EXIT:-0}" ;;
@@ -51,12 +55,18 @@ class Checkout:
         }
 
     def run(
-        self, *arguments: str, launcher: Path | None = None, cwd: Path | None = None, **more: str
+        self,
+        *arguments: str,
+        launcher: Path | None = None,
+        cwd: Path | None = None,
+        user: int | None = None,
+        **more: str,
     ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [launcher or self.root / "speechmesh", *arguments],
             cwd=cwd or self.root,
             env=self.environment(**more),
+            user=user,
             capture_output=True,
             text=True,
             timeout=20,
@@ -76,9 +86,11 @@ def checkout(tmp_path: Path) -> Checkout:
 def test_the_first_start_sets_up_and_hands_over(checkout: Checkout, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    done = checkout.run("transcribe", "a file.wav", cwd=elsewhere, FAKE_EXIT="3")
+    done = checkout.run("transcribe", "a file.wav", cwd=elsewhere, FAKE_EXIT="3", PYTHONPATH="/elsewhere")
     assert done.returncode == 3
-    assert "about 5 GB" in done.stderr
+    size = re.search(r"about [0-9.]+ GB", (LAUNCHER.parent / "README.md").read_text())
+    assert size is not None
+    assert size[0] in done.stderr
     assert done.stdout.splitlines() == [
         f"cwd={elsewhere}",
         f"path={checkout.root}:{checkout.root}/protos",
@@ -94,9 +106,7 @@ def test_the_second_start_is_quick_and_silent(checkout: Checkout) -> None:
     checkout.run()
     # No interpreter is looked for any more.
     (checkout.bin / "python3.11").unlink()
-    began = time.monotonic()
     done = checkout.run("check")
-    assert time.monotonic() - began < 0.5
     assert done.returncode == 0
     assert done.stderr == ""
     assert checkout.times_made() == 1
@@ -181,38 +191,31 @@ def test_an_interrupted_installation_is_done_again(checkout: Checkout) -> None:
     assert checkout.times_made() == 2
 
 
-def without_flock(checkout: Checkout) -> str:
-    """Return a PATH with all that the launcher calls, but flock."""
-    tools = checkout.bin.parent / "tools"
-    tools.mkdir()
-    for name in (
-        *(
-            "sh",
-            "cat",
-            "cut",
-            "sha256sum",
-            "mkdir",
-            "rm",
-            "ln",
-            "readlink",
-            "sleep",
-            "tail",
-            "tr",
-            "cp",
-            "env",
-        ),
-    ):
-        (tools / name).symlink_to(str(shutil.which(name)))
-    return f"{checkout.bin}:{tools}"
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_during_the_installation_ends_pip_too(checkout: Checkout, number: signal.Signals) -> None:
+    running = subprocess.Popen(
+        [checkout.root / "speechmesh"],
+        env=checkout.environment(FAKE_PIP_HANGS="yes"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    pid_file = checkout.venvs / "pip-pid"
+    wait_until(pid_file)
+    pip = psutil.Process(int(pid_file.read_text()))
+    running.send_signal(number)
+    _, errors = running.communicate(timeout=10)
+    assert running.returncode == 128 + number
+    assert "Interrupted; the next start does it again." in errors
+    assert not pip.is_running()
+    assert checkout.run().returncode == 0
 
 
-@pytest.mark.parametrize("with_flock", [True, False])
-def test_two_at_once_set_up_once(checkout: Checkout, with_flock: bool) -> None:
-    path = checkout.environment()["PATH"] if with_flock else without_flock(checkout)
+def test_two_at_once_set_up_once(checkout: Checkout) -> None:
     both = [
         subprocess.Popen(
             [checkout.root / "speechmesh"],
-            env=checkout.environment(FAKE_PIP_SECONDS="0.3", PATH=path),
+            env=checkout.environment(FAKE_PIP_SECONDS="0.3"),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -223,20 +226,18 @@ def test_two_at_once_set_up_once(checkout: Checkout, with_flock: bool) -> None:
     assert [process.returncode for process in both] == [0, 0]
     assert checkout.times_made() == 1
     assert sum("Another ./speechmesh is setting up" in errors for _, errors in told) == 1
-    assert not list(checkout.venvs.glob("*.lock.d"))
 
 
-def test_the_lock_of_a_process_that_is_gone_does_not_count(checkout: Checkout) -> None:
-    path = without_flock(checkout)
-    checkout.run(PATH=path)
-    venv = (checkout.root / ".venv").resolve()
-    (venv / ".speechmesh-complete").unlink()
-    lock = venv.with_name(f"{venv.name}.lock.d")
-    lock.mkdir()
-    gone = subprocess.Popen(["true"])
-    gone.wait()
-    (lock / "pid").write_text(f"{gone.pid}\n")
-    assert checkout.run(PATH=path).returncode == 0
+def test_without_flock_it_says_how_to_get_it(checkout: Checkout) -> None:
+    tools = checkout.bin.parent / "tools"
+    tools.mkdir()
+    for name in ("sh", "cat", "cut", "sha256sum", "mkdir", "rm", "ln", "readlink"):
+        (tools / name).symlink_to(str(shutil.which(name)))
+    done = checkout.run(PATH=f"{checkout.bin}:{tools}")
+    assert done.returncode == 1
+    assert "flock was not found" in done.stderr
+    assert "util-linux" in done.stderr
+    assert checkout.times_made() == 0
 
 
 @pytest.mark.parametrize("kind", ["folder", "link"])
@@ -259,18 +260,27 @@ def test_a_link_of_ours_that_leads_nowhere_is_replaced(checkout: Checkout) -> No
     assert (checkout.root / ".venv").resolve().parent == checkout.venvs
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_checkout_that_cannot_be_written_to_works(checkout: Checkout) -> None:
-    checkout.root.chmod(stat.S_IRUSR | stat.S_IXUSR)
-    assert checkout.run().returncode == 0
+def test_a_checkout_that_cannot_be_written_to_works() -> None:
+    # Root may write anywhere, so root has somebody else try, in a folder that everybody can reach.
+    other = 65_534 if os.geteuid() == 0 else os.geteuid()
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        checkout = Checkout(Path(folder))
+        checkout.venvs.mkdir()
+        os.chown(checkout.venvs, other, -1)
+        checkout.root.chmod(0o555)
+        done = checkout.run(user=other)
+        checkout.root.chmod(0o755)
+        assert done.returncode == 0
+        assert not os.path.lexists(checkout.root / ".venv")
 
 
 # Makes "environments" whose Python is a real one.
 REAL_PYTHON = f"""#!/bin/sh
 case "$*" in
 *version_info*) echo 3.11 ;;
-"-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
-"-m pip "*) ;;
+"-I -m venv "*) mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
+"-I -m pip "*) ;;
 *) exec {sys.executable} "$@" ;;
 esac
 """

@@ -58,6 +58,13 @@ def test_an_expected_failure_is_one_sentence(tmp_path: Path) -> None:
     assert done.stderr == f"Error: The data folder {tmp_path}/file/data cannot be used: Not a directory.\n"
 
 
+def test_an_expected_failure_of_models_is_told_in_the_same_way() -> None:
+    done = speechmesh("models", "verify", "huge")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: There is no model 'huge'")
+    assert done.stderr.count("\n") == 1
+
+
 def test_arguments_for_pytest_come_through_as_they_are() -> None:
     done = speechmesh("test", "-m", "not model", "--no-such-option", "-x")
     assert done.returncode == 4

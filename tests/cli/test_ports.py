@@ -15,6 +15,13 @@ def test_free_ports_lie_outside_the_range_of_outgoing_connections() -> None:
     assert all(20_000 <= port < 30_000 for port in free_ports(20))
 
 
+def test_ports_that_are_taken_are_left_out() -> None:
+    taken = range(20_000, 29_990)
+    with pytest.raises(OSError, match="no 200 free ports"):
+        free_ports(200, taken=taken)
+    assert not set(free_ports(20, taken=range(20_000, 25_000))) & set(range(20_000, 25_000))
+
+
 def test_a_port_in_use_is_seen() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert not can_listen("127.0.0.1", server.getsockname()[1])

@@ -103,11 +103,9 @@ def test_a_program_that_ignores_sigterm_is_killed_after_the_grace(supervise: Sup
     supervisor = supervise([("asr", ["stubborn", str(port)], port)], GRACE="0.3")
     supervisor.wait_for("READY")
     children = supervisor.children()
-    began = time.monotonic()
     supervisor.process.terminate()
     assert supervisor.exit_code() == 0
     assert "asr did not stop within 0.3 s; killing it" in supervisor.output
-    assert 0.3 <= time.monotonic() - began < 2
     assert gone(children)
 
 

@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestServer
 from yarl import URL
 
 from services.cli.ports import free_ports
-from services.cli.transcribe import TranscribeError, Wish, choose_key, request, server_url
+from services.cli.transcribe import Key, TranscribeError, Wish, choose_key, request, server_url
 
 ANSWER = {
     "text": "Grüß Gott.",
@@ -92,7 +92,7 @@ def ignore(stage: str, ratio: float) -> None:
 async def test_the_file_arrives_whole_with_its_fields(server: tuple[Server, URL], recording: Path) -> None:
     served, url = server
     wish = Wish(recording, model="small", language="de", diarize=False, speakers=2)
-    assert await request(wish, url, "sk-key", ignore) == ANSWER
+    assert await request(wish, url, Key("sk-key"), ignore) == ANSWER
     assert served.digest == hashlib.sha256(RECORDING).hexdigest()
     assert served.fields == {
         **{"filename": "a meeting.wav", "model": "small", "language": "de", "diarize": "false"},
@@ -159,10 +159,21 @@ async def test_a_file_that_cannot_be_read_is_an_error(server: tuple[Server, URL]
 
 def test_the_key_of_this_machine_goes_to_this_machine_only(tmp_path: Path) -> None:
     (tmp_path / "api-key").write_text("sk-mine\n")
-    environ = {"SPEECHMESH_DATA": str(tmp_path)}
-    assert choose_key(None, URL("http://localhost:8080"), environ) == "sk-mine"
-    assert choose_key(None, URL("https://stt.example"), environ) is None
-    assert choose_key("sk-other", URL("http://localhost:8080"), environ) == "sk-other"
+    here, elsewhere = URL("http://localhost:8080"), URL("https://stt.example")
+    found = Key("sk-mine", tmp_path / "api-key")
+    assert choose_key(None, here, None, {"SPEECHMESH_DATA": str(tmp_path)}) == found
+    assert choose_key(None, here, tmp_path, {"SPEECHMESH_DATA": "/nonexistent"}) == found
+    assert choose_key(None, elsewhere, tmp_path, {}) is None
+    assert choose_key("sk-other", here, tmp_path, {}) == Key("sk-other")
+    assert choose_key(None, here, tmp_path / "nothing", {}) is None
+
+
+async def test_a_refused_key_of_this_machine_is_told_with_its_place(server: tuple[Server, URL], tmp_path: Path) -> None:
+    small = tmp_path / "small.wav"
+    small.write_bytes(b"RIFF")
+    server[0].refusal = (401, {"error": "This key is not valid.", "code": "unauthenticated"})
+    with pytest.raises(TranscribeError, match=r"not valid\. The key came from /data/api-key; .*--data"):
+        await request(Wish(small), server[1], Key("sk-old", Path("/data/api-key")), ignore)
 
 
 def test_the_usual_server_is_the_one_that_up_starts() -> None:

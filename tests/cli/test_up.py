@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -37,8 +38,20 @@ def until_ready(running: "subprocess.Popen[str]") -> list[str]:
     return lines
 
 
-def run(data: Path, port: int, host: str | None = None) -> int:
-    return up.run(host=host, port=port, data=data, profile=ProfileName.CPU, environ={}, get_models=lambda *_: None)
+def run(
+    data: Path,
+    port: int,
+    environ: Mapping[str, str] | None = None,
+    host: str | None = None,
+    asked: list[str] | None = None,
+) -> int:
+    def get_models(ids: Sequence[str], _: Path) -> None:
+        if asked is not None:
+            asked.extend(ids)
+
+    return up.run(
+        host=host, port=port, data=data, profile=ProfileName.CPU, environ=environ or {}, get_models=get_models
+    )
 
 
 def test_the_first_start_gets_models_makes_a_key_and_says_when_it_serves(tmp_path: Path) -> None:
@@ -86,13 +99,35 @@ def test_a_port_in_use_is_told_before_anything_is_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["192.0.2.1", "no such host"])
 def test_a_host_that_is_not_ours_is_a_readable_error(tmp_path: Path, host: str) -> None:
     with pytest.raises(MeshError, match=f"Cannot listen on {host}"):
-        run(tmp_path, 8080, host)
+        run(tmp_path, 8080, host=host)
 
 
 def test_keys_from_a_file_of_ones_own_leave_none_behind(tmp_path: Path) -> None:
-    with start(tmp_path, 0, SPEECHMESH_EDGE_KEYS_FILE="/etc/keys") as running:
+    keys = tmp_path / "keys"
+    keys.write_text("sk-mine\n")
+    with start(tmp_path, 0, SPEECHMESH_EDGE_KEYS_FILE=str(keys)) as running:
         lines = until_ready(running)
         running.terminate()
         running.communicate(timeout=10)
-    assert lines[1] == "API keys are read from /etc/keys"
+    assert lines[1] == f"API keys are read from {keys}"
     assert not (tmp_path / "api-key").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("SPEECHMESH_EDGE_LISTEN", "8080", "SPEECHMESH_EDGE_LISTEN: '8080' is not of the form host:port"),
+        ("SPEECHMESH_ASR_LISTEN", "127.0.0.1:99999", "SPEECHMESH_ASR_LISTEN: .*up to 65535"),
+        ("SPEECHMESH_EDGE_KEYS_FILE", "/nonexistent", "SPEECHMESH_EDGE_KEYS_FILE: /nonexistent cannot be read: "),
+        ("SPEECHMESH_PROT", "80", "SPEECHMESH_PROT: no such setting"),
+        ("SPEECHMESH_ASR_THREDS", "2", "SPEECHMESH_ASR_THREDS: no such setting"),
+        ("SPEECHMESH_DIARIZE_DRAIN_SECONDS", "long", "SPEECHMESH_DIARIZE_DRAIN_SECONDS: .*number"),
+    ],
+)
+def test_a_wrong_setting_is_named_before_anything_is_downloaded(
+    tmp_path: Path, name: str, value: str, sentence: str
+) -> None:
+    asked = list[str]()
+    with pytest.raises(MeshError, match=sentence):
+        run(tmp_path, 0, {name: value}, asked=asked)
+    assert asked == []

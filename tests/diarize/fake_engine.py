@@ -6,7 +6,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from services.diarize.engine import Cancelled, Diarization, SpeakerBounds, Turn
+from services.diarize.engine import Diarization, SpeakerBounds, Turn
+from services.runtime.worker import Cancelled
 
 BLOCK = 16_000
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from services.diarize.engine import Cancelled, Diarization, Diarizer, SpeakerBounds
+from services.diarize.engine import Diarization, Diarizer, SpeakerBounds
+from services.runtime.worker import Cancelled
 from tests.diarize.fake_engine import FakeDiarizer
 
 RATE = 16_000

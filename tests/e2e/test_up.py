@@ -14,6 +14,7 @@ import srt
 import webvtt
 
 from tests.e2e.mesh import Mesh, start
+from tests.edge.fake_mesh import spooled
 
 pytestmark = [pytest.mark.model, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -83,7 +84,7 @@ def test_a_service_killed_in_the_middle_is_a_503_and_comes_back(mesh: Mesh, minu
     assert (answer.status_code, answer.json()["code"]) == (503, f"{name}_unavailable")
     assert int(answer.headers["Retry-After"]) >= 1
     assert after.status_code == 200
-    assert list((mesh.data / "spool").iterdir()) == []
+    assert spooled(mesh.data / "spool", mesh.service("edge").pid) == []
     assert [child for child in mesh.service("edge").children() if "decoder" in " ".join(child.cmdline())] == []
 
 
@@ -129,7 +130,7 @@ def test_the_edge_killed_in_the_middle_comes_back_and_leaves_nothing(mesh: Mesh,
 
     assert len(failures) == 1
     assert psutil.wait_procs(its_children, timeout=5)[1] == []
-    assert list((mesh.data / "spool").iterdir()) == []
+    assert spooled(mesh.data / "spool", mesh.service("edge").pid) == []
     assert mesh.transcribe(minutes[: 44 + 5 * 32_000]).status_code == 200
 
 
@@ -142,3 +143,7 @@ def test_a_killed_supervisor_leaves_no_orphan(tmp_path: Path, models_dir: Path) 
 
     assert len(everyone) >= 4
     assert psutil.wait_procs(everyone, timeout=10)[1] == []
+
+
+def test_the_edge_stays_small(mesh: Mesh) -> None:
+    assert mesh.service("edge").memory_info().rss < 150 * 2**20

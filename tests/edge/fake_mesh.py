@@ -15,7 +15,6 @@ import numpy as np
 from aiohttp.test_utils import TestClient, TestServer
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
-from tests.summarize.fake_engine import FakeSummarizer
 
 from services.asr.device import Device
 from services.asr.engine import Models
@@ -33,6 +32,7 @@ from speechmesh.summarize.v1 import summarize_pb2_grpc
 from tests.asr.fake_engine import FakeTranscriber
 from tests.diarize.fake_engine import FakeDiarizer
 from tests.loopback import serving
+from tests.summarize.fake_engine import FakeSummarizer
 
 KEY = "sk-of-the-tests"
 AUTH = {"Authorization": f"Bearer {KEY}"}
@@ -118,3 +118,16 @@ async def post(tmp_path: Path, data: Any, mesh: FakeMesh | None = None, **kwargs
     async with (mesh or FakeMesh()).client(tmp_path) as client:
         answer = await client.post("/v1/transcribe", data=data, headers={**AUTH, **kwargs.pop("headers", {})}, **kwargs)
         return answer.status, answer.headers, answer.content_type, await answer.text()
+
+
+def spooled(folder: Path, pid: int | str = "self") -> list[str]:
+    """Return the files of a spool that a process still holds open; they have no name, only a descriptor."""
+    links = Path(f"/proc/{pid}/fd").iterdir()
+    return [target for link in links if (target := _target(link)).startswith(str(folder))]
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except OSError:
+        return ""

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -100,3 +101,36 @@ async def test_a_peer_that_dies_is_a_tier_that_is_unavailable() -> None:
 
     assert (failed.value.fault, failed.value.code) == (Fault.UNAVAILABLE, "asr_unavailable")
     assert not tier.serving
+
+
+class _Changed(asr_pb2_grpc.AsrServiceServicer):
+    async def Recognize(self, request_iterator: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+        raise MeshError(Fault.NOT_FOUND, "There is no model 'base'.", code="no_such_model", field="model")
+        yield
+
+
+async def test_a_model_that_asr_serves_no_more_is_a_wrong_field() -> None:
+    async with serving(lambda server: asr_pb2_grpc.add_AsrServiceServicer_to_server(_Changed(), server)) as address:
+        tier = Tier("asr", address)
+        with pytest.raises(MeshError) as refused:
+            await AsrClient(tier, 10).recognize(
+                _pcm(), model="base", language=None, request_id="x", progress=lambda ratio: None
+            )
+        await tier.close()
+
+    assert (refused.value.fault, refused.value.field) == (Fault.INVALID, "model")
+
+
+async def test_no_task_is_left_when_a_service_refuses() -> None:
+    async with serving(lambda server: asr_pb2_grpc.add_AsrServiceServicer_to_server(_Changed(), server)) as address:
+        tier = Tier("asr", address)
+        before = asyncio.all_tasks()
+        with pytest.raises(MeshError):
+            await AsrClient(tier, 10).recognize(
+                _pcm(), model="base", language=None, request_id="x", progress=lambda ratio: None
+            )
+        await asyncio.sleep(0.05)
+        left = asyncio.all_tasks() - before
+        await tier.close()
+
+    assert left == set()

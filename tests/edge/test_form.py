@@ -1,7 +1,7 @@
 import pytest
 
-from services.edge.clients import Language, ServedModel
 from services.edge.form import TranscribeOptions, parse_options
+from services.edge.offer import Language, ServedModel
 from services.runtime.errors import MeshError
 
 _ENGLISH = (Language("en", "english"),)

@@ -17,7 +17,17 @@ def test_a_known_key_is_told_apart_without_being_kept() -> None:
 
 @pytest.mark.parametrize(
     "header",
-    ["", "Bearer", "Bearer ", "Bearer sk-on", "Bearer sk-onee", "Token sk-one", "sk-one", "Bearer ключ"],
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer sk-on",
+        "Bearer sk-onee",
+        "Token sk-one",
+        "sk-one",
+        "Bearer ключ",
+        "Bearer cl\udce9",
+    ],
 )
 def test_anything_else_is_refused(header: str) -> None:
     with pytest.raises(MeshError) as refused:

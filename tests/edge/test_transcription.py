@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.edge.transcription import _Feed, _pump, _Shares
+from services.edge.transcription import _fed, _Feed, _pump, _Shares
 
 
 async def _chunks(count: int, sent: list[int]) -> AsyncIterator[bytes]:
@@ -47,3 +47,33 @@ def test_progress_is_the_mean_of_the_services() -> None:
     one(1.0)
 
     assert seen == [("transcribing", 0.25), ("transcribing", 0.375), ("transcribing", pytest.approx(0.625))]
+
+
+async def test_a_service_that_answers_early_does_not_hold_up_the_rest() -> None:
+    feeds = [_Feed(), _Feed()]
+
+    async def answer_at_once(feed: _Feed) -> str:
+        await anext(feed.chunks())
+        return "done"
+
+    async def take_all(feed: _Feed) -> int:
+        return len([chunk async for chunk in feed.chunks()])
+
+    async with asyncio.timeout(5):
+        _, early, whole = await asyncio.gather(
+            _pump(_chunks(100, []), feeds),
+            _fed(feeds[0], answer_at_once(feeds[0])),
+            _fed(feeds[1], take_all(feeds[1])),
+        )
+
+    assert (early, whole) == ("done", 100)
+
+
+async def test_who_still_reads_when_the_answer_is_there_reads_the_end() -> None:
+    feed = _Feed()
+    reading = asyncio.ensure_future(anext(feed.chunks(), None))
+    await asyncio.sleep(0)
+
+    await _fed(feed, asyncio.sleep(0))
+
+    assert await asyncio.wait_for(reading, 5) is None

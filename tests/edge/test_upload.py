@@ -1,4 +1,6 @@
+import asyncio
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,9 @@ def _twice() -> aiohttp.FormData:
         (_no_file(), {}, "missing"),
         (b"", {"Content-Type": "multipart/form-data; boundary=x"}, "form"),
         (b"--x\r\nbroken", {"Content-Type": "multipart/form-data; boundary=x"}, "form"),
+        (b"--x\r\nno colon here\r\n\r\nx\r\n--x--", {"Content-Type": "multipart/form-data; boundary=x"}, "malformed"),
+        (b"--x\r\nA: " + b"y" * 20_000, {"Content-Type": "multipart/form-data; boundary=x"}, "malformed"),
+        (b"not gzip" * 9, {"Content-Type": "multipart/form-data; boundary=x", "Content-Encoding": "gzip"}, ""),
         (b"no boundary at all" * 10, {"Content-Type": "multipart/form-data; boundary=x"}, "malformed"),
         (b"nothing", {"Content-Type": "multipart/form-data"}, "form"),
         (b"[object FormData]", {"Content-Type": "multipart/form-data; boundary=x"}, "openAsBlob"),
@@ -85,3 +90,26 @@ async def _pieces(payload: aiohttp.payload.Payload) -> Any:
     await payload.write(sink)  # type: ignore[arg-type]
     for part in sink.parts:
         yield part
+
+
+async def test_a_field_name_that_is_no_text_is_refused_all_the_same(tmp_path: Path) -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="\xff"\r\n\r\n1\r\n--x--\r\n'
+
+    status, headers, _, text = await post(tmp_path, body, headers={"Content-Type": "multipart/form-data; boundary=x"})
+
+    assert status == 400
+    assert "There is no field" in json.loads(text)["error"]
+    assert headers["X-Request-Id"]
+
+
+async def test_an_upload_that_stops_is_given_up(tmp_path: Path) -> None:
+    async def stalling() -> AsyncIterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\nRIFF'
+        await asyncio.sleep(5)
+
+    mesh = FakeMesh(settings={"upload_stall_seconds": 0.1})
+    status, _, _, text = await post(
+        tmp_path, stalling(), mesh, headers={"Content-Type": "multipart/form-data; boundary=x"}
+    )
+
+    assert (status, json.loads(text)["code"]) == (400, "upload_stalled")

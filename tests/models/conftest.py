@@ -64,8 +64,8 @@ def world(tmp_path: Path, serve: Callable[[Site], Site], monkeypatch: pytest.Mon
         licence="MIT",
         licence_files=(),
         files=(
-            ModelFile("model.bin", len(weights), sha256(weights), "model.bin", (part1, part2)),
-            ModelFile("tokens/list.txt", 4, sha256(b"a\nb\n"), "tokens/list.txt", (tokens,)),
+            ModelFile("model.bin", len(weights), sha256(weights), (part1, part2)),
+            ModelFile("tokens/list.txt", 4, sha256(b"a\nb\n"), (tokens,)),
         ),
         hub=hub,
         wheels=tuple(wheels),

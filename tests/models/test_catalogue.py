@@ -76,6 +76,10 @@ def test_packages_carry_all_files_of_a_model_or_none(model: Model) -> None:
     assert all(wheel.bytes > 0 and re.fullmatch(r"[0-9.]+", wheel.version) for wheel in model.wheels)
 
 
+def test_the_catalogue_is_read_once() -> None:
+    assert load_catalogue() is load_catalogue()
+
+
 def test_an_unknown_model_or_profile_is_answered_with_those_that_exist() -> None:
     with pytest.raises(MeshError, match="large-v3-turbo") as unknown_model:
         CATALOGUE.get("huge")

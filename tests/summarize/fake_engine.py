@@ -3,7 +3,8 @@
 import threading
 from collections.abc import Callable
 
-from services.summarize.engine import Cancelled, Style, Summary, TextTooLong
+from services.runtime.worker import Cancelled
+from services.summarize.engine import Style, Summary, TextTooLong
 from services.summarize.tidy import Tidier
 
 MOST_WORDS = 1000

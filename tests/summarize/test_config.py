@@ -8,17 +8,6 @@ def _models_dir(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPEECHMESH_MODELS_DIR", "/models")
 
 
-def test_an_alias_loads_the_model_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPEECHMESH_SUMMARIZE_MODEL", "qwen2.5-1.5b-instruct")
-    monkeypatch.setenv("SPEECHMESH_SUMMARIZE_ALIASES", "qwen2.5-1.5b-instruct=qwen2.5-coder-0.5b-instruct")
-
-    assert SummarizeSettings().loaded_model == "qwen2.5-coder-0.5b-instruct"
-
-
-def test_without_an_alias_the_model_is_loaded_itself() -> None:
-    assert SummarizeSettings().loaded_model == "qwen2.5-coder-0.5b-instruct"
-
-
 @pytest.mark.parametrize(("device", "told", "limit"), [("cpu", "", 8192), ("cuda", "", 16_384), ("cpu", "2000", 2000)])
 def test_the_longest_prompt_depends_on_the_device_unless_told(
     device: str, told: str, limit: int, monkeypatch: pytest.MonkeyPatch

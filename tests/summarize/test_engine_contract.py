@@ -7,7 +7,8 @@ import pytest
 
 from services.models.catalogue import model_folder
 from services.runtime.errors import Fault
-from services.summarize.engine import Cancelled, Style, Summarizer, TextTooLong
+from services.runtime.worker import Cancelled
+from services.summarize.engine import Style, Summarizer, TextTooLong
 from tests.summarize.fake_engine import FakeSummarizer
 
 REAL = "qwen2.5-coder-0.5b-instruct"

@@ -9,7 +9,9 @@ def test_the_task_follows_the_transcript_between_its_marks(style: Style) -> None
     system, user = messages("Ana: Hello.", style)
 
     assert (system.role, user.role) == ("system", "user")
-    assert user.content.startswith("<transcript>\nAna: Hello.\n</transcript>\n")
+    before, after = user.content.split("<transcript>\nAna: Hello.\n</transcript>\n\n")
+    assert "data" in before
+    assert after
     assert user.content.count("transcript>") == 2
 
 

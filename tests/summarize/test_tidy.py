@@ -60,6 +60,12 @@ def test_letter_by_letter_gives_the_same(text: str, style: Style) -> None:
 
 
 @given(text=TEXTS, style=st.sampled_from(LISTS))
+def test_no_item_of_a_list_comes_twice(text: str, style: Style) -> None:
+    lines = tidy(text, style).split("\n")
+    assert len(lines) == len(set(lines))
+
+
+@given(text=TEXTS, style=st.sampled_from(LISTS))
 def test_every_line_of_a_list_begins_with_a_dash_and_says_something(text: str, style: Style) -> None:
     assert all(line.startswith("- ") and line[2:].strip() for line in tidy(text, style).split("\n") if line)
 
@@ -147,6 +153,21 @@ def test_a_headline_is_done_with_its_first_line() -> None:
     assert tidier.feed(" beta\nAnd") == "Team ships beta"
     assert tidier.done
     assert tidier.feed(" more") + tidier.finish() == ""
+
+
+def test_a_list_that_goes_in_circles_ends_there() -> None:
+    tidier = Tidier(Style.ACTION_ITEMS)
+    written = tidier.feed("- Ana pays\n- Ben writes\n- Ana pays\n- Carla reads\n- Ana pays\n")
+    assert not tidier.done
+    written += tidier.feed("- Ben writes\n")
+    assert tidier.done
+    assert written + tidier.feed("- Dora") + tidier.finish() == "- Ana pays\n- Ben writes\n- Carla reads"
+
+
+def test_an_item_waits_while_it_may_be_a_repetition() -> None:
+    tidier = Tidier(Style.BULLET_POINTS)
+    assert tidier.feed("- Ana pays\n- Ana") == "- Ana pays"
+    assert tidier.feed(" reads") == "\n- Ana reads"
 
 
 def test_text_flows_before_its_line_ends() -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from services.runtime.errors import Fault, MeshError
-from services.summarize.engine import Cancelled, Style, TextTooLong
+from services.runtime.worker import Cancelled
+from services.summarize.engine import Style, TextTooLong
 
 if TYPE_CHECKING:
     from services.summarize.transformers_engine import TransformersSummarizer

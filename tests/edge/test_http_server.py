@@ -1,0 +1,75 @@
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from services.edge.app import make_app
+from services.edge.config import EdgeSettings
+from services.edge.http_server import JsonRunner
+from services.edge.keys import KeyRing
+from tests.edge.fake_mesh import KEY
+
+
+async def _exchange(tmp_path: Path, *requests: bytes) -> bytes:
+    """Return all that a bare connection answers to some bytes."""
+    settings = EdgeSettings(spool_dir=tmp_path, asr_target="127.0.0.1:1", max_upload_bytes=1000)
+    runner = JsonRunner(await make_app(settings, KeyRing([KEY], allow_anonymous=True)), handler_cancellation=True)
+    await runner.setup()
+    server = await asyncio.get_running_loop().create_server(runner.server, "127.0.0.1", 0)
+    try:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        for request in requests:
+            writer.write(request)
+        answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        await writer.wait_closed()
+        return answer
+    finally:
+        server.close()
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GET /v1/stream?token=sk-secret\x01 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sk-secret\x01\r\n\r\n",
+        b"sk-secret\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http_is_refused_in_json_and_never_repeated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, request_bytes: bytes
+) -> None:
+    answer = await _exchange(tmp_path, request_bytes)
+
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b" 400 " in head
+    assert json.loads(body)["code"] == "bad_request"
+    printed = capsys.readouterr()
+    assert "http_refused" in printed.out + printed.err
+    assert "sk-secret" not in printed.out + printed.err + caplog.text + answer.decode()
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"Authorization: Bearer wrong\r\nContent-Length: 10\r\nExpect: 100-continue", b"401"),
+        (b"Content-Length: 2000000\r\nExpect: 100-continue", b"413"),
+        (b"Content-Length: 10\r\nExpect: a-miracle", b"400"),
+    ],
+)
+async def test_who_asks_before_sending_is_refused_before_sending(tmp_path: Path, head: bytes, status: bytes) -> None:
+    request = b"POST /v1/transcribe HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + head + b"\r\n\r\n"
+
+    answer = await _exchange(tmp_path, request)
+
+    assert answer.startswith(b"HTTP/1.1 " + status)
+
+
+async def test_who_asks_and_may_is_told_to_go_on(tmp_path: Path) -> None:
+    head = b"POST /v1/transcribe HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: text/plain\r\n"
+
+    answer = await _exchange(tmp_path, head + b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n", b"ab")
+
+    assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 400 ")
