@@ -23,7 +23,10 @@ async def serve(settings: EdgeSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     metrics_port, _ = metrics.serve_metrics(settings.metrics_listen)
     # A handler whose client has gone is cancelled, and with it everything downstream.
-    runner = JsonRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=settings.drain_seconds)
+    # A sender that reads only after sending all sees its refusal, if it is done within the lingering time.
+    runner = JsonRunner(
+        app, access_log=None, handler_cancellation=True, shutdown_timeout=settings.drain_seconds, lingering_time=60.0
+    )
     await runner.setup()
     host, _, port = settings.listen.rpartition(":")
     await web.TCPSite(runner, host.strip("[]"), int(port)).start()
