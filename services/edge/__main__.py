@@ -12,6 +12,7 @@ from services.edge.keys import KeyRing, read_keys
 from services.runtime import metrics
 from services.runtime.logs import get_logger
 from services.runtime.process import begin
+from services.runtime.settings import parse_address
 
 
 async def serve(settings: EdgeSettings) -> None:
@@ -28,8 +29,7 @@ async def serve(settings: EdgeSettings) -> None:
         app, access_log=None, handler_cancellation=True, shutdown_timeout=settings.drain_seconds, lingering_time=60.0
     )
     await runner.setup()
-    host, _, port = settings.listen.rpartition(":")
-    await web.TCPSite(runner, host.strip("[]"), int(port)).start()
+    await web.TCPSite(runner, *parse_address(settings.listen)).start()
     get_logger().info("serving", address=settings.listen, metrics_port=metrics_port)
     metrics.READY.set(1)
     await stop.wait()

@@ -19,9 +19,9 @@ from services.edge.answers import (
     wants_json,
 )
 from services.edge.clients import SummarizeClient
-from services.edge.offer import Offer, ServedModel
 from services.edge.form import TranscribeOptions, parse_options
 from services.edge.keys import KeyRing
+from services.edge.offer import Offer, ServedModel
 from services.edge.render import CHARSET, render
 from services.edge.spool import Spool
 from services.edge.tiers import Tier

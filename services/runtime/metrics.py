@@ -2,6 +2,8 @@
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
+from services.runtime.settings import parse_address
+
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 
 RPC_SECONDS = Histogram(
@@ -33,6 +35,6 @@ READY = Gauge("speechmesh_ready", "1 once the process has warmed up and until it
 
 def serve_metrics(listen: str) -> tuple[int, object]:
     """Serve `/metrics` from a thread of its own at `host:port`; return the port and the server."""
-    host, _, port = listen.rpartition(":")
-    server, _thread = start_http_server(int(port), addr=host.strip("[]"))
+    host, port = parse_address(listen)
+    server, _thread = start_http_server(port, addr=host)
     return server.server_port, server
