@@ -25,7 +25,14 @@ from services.runtime.worker import Cancelled
 
 _BEAM_SIZE = 5
 _SHORTEST_RECORDING_SECONDS = 0.1
+_DETECTION_SECONDS = 30.0
+# The spectrogram of a block is made at once and takes about 1.5 MB a second on the way.
+_BLOCK_SECONDS = 600.0
 _UNKNOWN_LANGUAGE = "en"
+
+
+Chunk = dict[str, int]
+"""A stretch of speech as Silero's tools have it: `start` and `end` in samples."""
 
 
 class _Whisper(WhisperModel):  # type: ignore[misc]  # the package has no types
@@ -88,39 +95,39 @@ class WhisperTranscriber:
         if not speech:
             listener.progress(duration)
             return Recognition(language or _UNKNOWN_LANGUAGE, 1.0 if language else 0.0, 0.0)
-        chunks, _ = collect_chunks(samples, speech)
-        only_speech = np.concatenate(chunks, axis=0)
         with self._whisper.cancelled_by(listener.cancelled):
-            language, probability = self._recognize(only_speech, speech, language, Clock(duration), listener)
-        listener.progress(duration)
-        return Recognition(language, probability, len(only_speech) / SAMPLE_RATE)
-
-    def _recognize(
-        self,
-        only_speech: NDArray[np.float32],
-        speech: list[dict[str, int]],
-        language: str | None,
-        clock: Clock,
-        listener: Listener,
-    ) -> tuple[str, float]:
-        # No conditioning on the previous window's text: one repetition there spreads over all that follows.
-        found, info = self._whisper.transcribe(
-            only_speech,
-            language=language,
-            beam_size=_BEAM_SIZE,
-            word_timestamps=True,
-            condition_on_previous_text=False,
-        )
-        restored = restore_speech_timestamps(found, speech, SAMPLE_RATE)
-        segments = (_segment(item, info.language) for item in restored if item.words)
-        for segment in clock.order(segments):
-            if listener.cancelled():
-                raise Cancelled
-            listener.segment(segment)
-            listener.progress(segment.end)
+            known, probability = (language, 1.0) if language else self._detect_language(samples, speech)
+            for segment in Clock(duration).order(self._segments(samples, speech, known)):
+                if listener.cancelled():
+                    raise Cancelled
+                listener.segment(segment)
+                listener.progress(segment.end)
         if listener.cancelled():
             raise Cancelled
-        return info.language, float(info.language_probability)
+        listener.progress(duration)
+        spoken = sum(chunk["end"] - chunk["start"] for chunk in speech) / SAMPLE_RATE
+        return Recognition(known, probability, spoken)
+
+    def _detect_language(self, samples: NDArray[np.float32], speech: list[Chunk]) -> tuple[str, float]:
+        if len(self._languages) == 1:
+            return self._languages[0], 1.0
+        first = next(_blocks(speech, _DETECTION_SECONDS))
+        language, probability, _ = self._whisper.detect_language(_joined(samples, first))
+        return language, float(probability)
+
+    def _segments(self, samples: NDArray[np.float32], speech: list[Chunk], language: str) -> Iterator[Segment]:
+        for block in _blocks(speech, _BLOCK_SECONDS):
+            # No conditioning on the previous window's text: one repetition there spreads over all that follows.
+            found, _ = self._whisper.transcribe(
+                _joined(samples, block),
+                language=language,
+                beam_size=_BEAM_SIZE,
+                word_timestamps=True,
+                condition_on_previous_text=False,
+            )
+            for item in restore_speech_timestamps(found, block, SAMPLE_RATE):
+                if item.words:
+                    yield _segment(item, language)
 
     def warm_up(self) -> None:
         """Run one real inference, so that the first caller does not pay for lazy set-up."""
@@ -130,11 +137,29 @@ class WhisperTranscriber:
         list(found)
 
     @staticmethod
-    def _find_speech(samples: NDArray[np.float32]) -> list[dict[str, int]]:
+    def _find_speech(samples: NDArray[np.float32]) -> list[Chunk]:
         if len(samples) < _SHORTEST_RECORDING_SECONDS * SAMPLE_RATE:
             return []
-        speech: list[dict[str, int]] = get_speech_timestamps(samples, VadOptions())
+        speech: list[Chunk] = get_speech_timestamps(samples, VadOptions(max_speech_duration_s=_BLOCK_SECONDS))
         return speech
+
+
+def _blocks(speech: list[Chunk], seconds: float) -> Iterator[list[Chunk]]:
+    """Yield the stretches of speech in groups of at most `seconds`, but at least one stretch each."""
+    block: list[Chunk] = []
+    length = 0
+    for chunk in speech:
+        length += chunk["end"] - chunk["start"]
+        if block and length > seconds * SAMPLE_RATE:
+            yield block
+            block, length = [], chunk["end"] - chunk["start"]
+        block.append(chunk)
+    yield block
+
+
+def _joined(samples: NDArray[np.float32], speech: list[Chunk]) -> NDArray[np.float32]:
+    pieces, _ = collect_chunks(samples, speech)
+    return np.concatenate(pieces, axis=0)
 
 
 def _languages(whisper: Any) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from services.asr.engine import Listener, Segment
-from services.asr.whisper import WhisperTranscriber
+from services.asr.whisper import WhisperTranscriber, _blocks
 from services.models.catalogue import model_folder
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
@@ -71,3 +71,29 @@ def test_times_count_from_the_start_of_the_file_not_of_the_speech(
     # Speech begins at 6.7 s; "Oh, hello. I didn't know" at 8.4 s is what every model hears.
     (oh,) = [word for segment in segments for word in segment.words if word.text.strip() == "Oh,"][:1]
     assert 68 < oh.start < 69
+
+
+def test_long_recordings_are_worked_on_in_blocks() -> None:
+    speech = [{"start": start * 16_000, "end": (start + 4) * 16_000} for start in range(0, 50, 5)]
+
+    blocks = list(_blocks(speech, 10.0))
+
+    assert [chunk for block in blocks for chunk in block] == speech
+    assert [len(block) for block in blocks] == [2, 2, 2, 2, 2]
+    assert list(_blocks(speech[:1], 1.0)) == [speech[:1]]
+
+
+def test_a_recording_of_many_blocks_keeps_its_times(
+    tiny: WhisperTranscriber, speech: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.asr.whisper._BLOCK_SECONDS", 30.0)
+    segments: list[Segment] = []
+
+    tiny.transcribe(np.tile(speech, 3), "en", Listener(segments.append, lambda done: None, lambda: False))
+
+    words = [word for segment in segments for word in segment.words]
+    heard = [word.start for word in words if word.text.strip(" .,") == "Jersey"]
+    times = [time for word in words for time in (word.start, word.end)]
+    assert times == sorted(times)
+    # It is said at 13.5 s, 21 s and 30 s of every repetition.
+    assert len([start for start in heard if any(abs(start - at) < 1.5 for at in (13.5, 43.5, 73.5))]) == 3
