@@ -30,11 +30,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from services.audio import pcm
 from services.edge import sniff
+from services.edge.resampler import Resampler, shape
+from services.edge.timeline import Timeline
 
 if TYPE_CHECKING:
     from av import AudioFrame, AudioStream
     from av.container import InputContainer
-    from av.filter import Graph
 
 FRAME_HEADER: Final = struct.Struct("<cI")
 KIND_PROBE: Final = b"i"
@@ -51,13 +52,6 @@ EXIT_DECODING_FAILED: Final = 65
 _FIRST_CHUNK_BYTES: Final = 32 * 1024
 _FLUSH_SECONDS: Final = 0.25
 _READ_BYTES: Final = 64 * 1024
-
-# A track's clock may jitter; FFmpeg's aresample filter too pads only what is longer (min_hard_comp, 0.1 s).
-_MIN_GAP_SECONDS: Final = 0.1
-_MAX_UNANNOUNCED_GAP_SECONDS: Final = 600.0
-# In a broadcast stream a longer jump is a new clock, not a pause (FFmpeg's dts_delta_threshold).
-_MAX_BROADCAST_GAP_SECONDS: Final = 10.0
-_MAX_OVERLAP_SECONDS: Final = 1.0
 
 _BROADCAST_FORMATS: Final = frozenset({"mpeg", "mpegts"})
 # These containers say how long they are; the others' duration is FFmpeg's estimate from the bit rate.
@@ -204,80 +198,6 @@ class FileReader:
     def head(self, size: int = sniff.HEAD_BYTES) -> bytes:
         """Return the file's first bytes without moving."""
         return os.pread(self._descriptor, size, 0)
-
-
-class Timeline:
-    """Keeps file time: says how much silence goes before a frame, from the frame's own time.
-
-    A track that starts late and a pause in the track are silence; a clock that jumps (a splice) is not.
-
-    Args:
-        origin_seconds: the container's start on the track's clock.
-        end_seconds: how long the container says it is, if it does.
-        broadcast: whether it is a format in which clocks jump.
-    """
-
-    def __init__(self, origin_seconds: float, end_seconds: float | None, broadcast: bool) -> None:
-        self._origin = origin_seconds
-        self._end = end_seconds
-        self._broadcast = broadcast
-        self.position = 0.0
-        """File time at the end of what was taken so far, in seconds."""
-
-    def place(self, start_seconds: float | None, duration_seconds: float) -> bool:
-        """Take the next frame; True when silence goes before it, up to `position - duration_seconds`."""
-        padded = False
-        if start_seconds is not None:
-            start = start_seconds - self._origin
-            gap = start - self.position
-            if gap >= _MIN_GAP_SECONDS and self._is_pause(gap, start):
-                self.position = start
-                padded = True
-            elif gap >= _MIN_GAP_SECONDS or gap < -_MAX_OVERLAP_SECONDS:
-                self._origin += gap
-        self.position += duration_seconds
-        return padded
-
-    def _is_pause(self, gap: float, start: float) -> bool:
-        if self._broadcast:
-            return gap <= _MAX_BROADCAST_GAP_SECONDS
-        if self._end is not None:
-            return start <= self._end + 1.0
-        return gap <= _MAX_UNANNOUNCED_GAP_SECONDS
-
-
-class Resampler:
-    """Turns decoded frames of one shape into 16 kHz mono s16, all channels heard.
-
-    libswresample's down-mix serves the layouts that it knows: it keeps a speaker in the centre or on one
-    side. Of channels without a layout (a field recorder's three microphones) it would guess one and drop
-    channels as low-frequency effects: those are averaged.
-
-    Args:
-        frame: the first frame; the following ones have its format, layout and rate.
-    """
-
-    def __init__(self, frame: "AudioFrame") -> None:
-        self.shape = shape(frame)
-        self._graph = _resampling_graph(frame)
-
-    def push(self, frame: "AudioFrame | None") -> Iterator[memoryview]:
-        """Take a frame, or None for the end, and yield the PCM that is ready."""
-        from av.error import BlockingIOError, EOFError
-
-        if frame is not None:
-            frame.pts = None  # time is the timeline's business; the graph must not act on a jump
-        self._graph.push(frame)
-        # A frame in gives one out or none; asking for a second costs an exception on every frame.
-        at_most = 1 if frame is not None else None
-        taken = 0
-        while taken != at_most:
-            try:
-                ready: Any = self._graph.pull()
-            except (BlockingIOError, EOFError):
-                return
-            taken += 1
-            yield memoryview(ready.planes[0])[: ready.samples * pcm.SAMPLE_BYTES]
 
 
 @dataclass
@@ -484,11 +404,6 @@ def describe(container: "InputContainer", stream: "AudioStream") -> dict[str, An
     }
 
 
-def shape(frame: "AudioFrame") -> tuple[str, str, int]:
-    """Return what a resampler is built for: sample format, channel layout, rate."""
-    return frame.format.name, frame.layout.name, frame.sample_rate
-
-
 def too_long(max_seconds: float) -> Refusal:
     """Return the refusal of a recording longer than `max_seconds`."""
     hours, minutes = max_seconds / 3600, max_seconds / 60
@@ -568,31 +483,6 @@ def main() -> None:
         status = 0
     finally:
         os._exit(status)  # no clean-up of a library that a hostile file may have confused
-
-
-def _resampling_graph(frame: "AudioFrame") -> "Graph":
-    from av.filter import Graph
-
-    graph = Graph()
-    graph.threads = 1  # no thread may start here
-    sample_format, layout, rate = shape(frame)
-    nodes = [
-        graph.add(
-            "abuffer",
-            sample_rate=str(rate),
-            sample_fmt=sample_format,
-            channel_layout=layout,
-            time_base=f"1/{rate}",
-        )
-    ]
-    channels = frame.layout.nb_channels
-    if channels > 2 and "channels" in layout:
-        mix = "+".join(f"{1 / channels:.6f}*c{channel}" for channel in range(channels))
-        nodes.append(graph.add("pan", f"mono|c0={mix}"))
-    nodes.append(graph.add("aformat", sample_rates=str(pcm.SAMPLE_RATE), sample_fmts="s16", channel_layouts="mono"))
-    nodes.append(graph.add("abuffersink"))
-    graph.link_nodes(*nodes).configure()
-    return graph
 
 
 def _unopened(head: bytes) -> str:

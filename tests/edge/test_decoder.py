@@ -13,7 +13,7 @@ import av
 import pytest
 
 from services.edge import decoder
-from services.edge.decoder import FileReader, FrameWriter, Job, PcmSink, Refusal, Resampler, Timeline
+from services.edge.decoder import FileReader, FrameWriter, Job, PcmSink, Refusal
 
 Media = Callable[..., bytes]
 Descriptor = Callable[[bytes], int]
@@ -135,19 +135,6 @@ def test_one_sided_stereo_is_heard(hot: int, media: Media, descriptor: Descripto
     assert frames.level(0.1, 0.4) > 4_000
 
 
-@pytest.mark.parametrize(("channels", "hot"), [(3, 2), (4, 3), (6, 3), (16, 15)])
-def test_channels_without_a_layout_are_all_heard(channels: int, hot: int) -> None:
-    frame = av.AudioFrame(format="s16", layout=f"{channels} channels", samples=3_200)
-    frame.sample_rate = 32_000
-    samples = array.array("h", [0]) * (3_200 * channels)
-    samples[hot::channels] = array.array("h", ([16_000] * 16 + [-16_000] * 16) * 100)
-    frame.planes[0].update(samples.tobytes())
-    resampler = Resampler(frame)
-    out = array.array("h", b"".join(bytes(data) for source in (frame, None) for data in resampler.push(source)))
-    assert len(out) == 1_600
-    assert sum(abs(sample) for sample in out) / len(out) > 10_000 / channels
-
-
 def test_a_track_that_starts_late_keeps_file_time(media: Media, descriptor: Descriptor) -> None:
     content = media("matroska", "flac", video="mpeg4", spans=((1.5, 2.5),))
     frames = decoded(descriptor(content))
@@ -173,33 +160,6 @@ def test_joined_files_of_different_shape_decode_on(media: Media, descriptor: Des
     frames = decoded(descriptor(first + media("ogg", "vorbis", rate=22_050, layout="stereo")))
     assert frames.done["seconds"] >= 2.0
     assert frames.level(0.2, 1.8) > 5_000
-
-
-def test_timeline_ignores_jitter_and_pads_pauses() -> None:
-    timeline = Timeline(1.0, 60.0, broadcast=False)
-    assert not timeline.place(1.05, 1.0)
-    assert not timeline.place(None, 1.0)
-    assert timeline.place(5.0, 1.0)
-    assert timeline.position == pytest.approx(5.0)
-    assert not timeline.place(5.5, 1.0), "an overlap keeps its audio"
-    assert not timeline.place(500.0, 1.0), "beyond the announced end it is another clock"
-    assert not timeline.place(501.02, 1.0)
-    assert timeline.position == pytest.approx(8.0)
-
-
-def test_timeline_takes_a_clock_that_starts_again() -> None:
-    timeline = Timeline(0.0, None, broadcast=False)
-    timeline.place(0.0, 10.0)
-    assert not timeline.place(0.0, 10.0)
-    assert not timeline.place(10.0, 10.0)
-    assert timeline.place(25.0, 10.0)
-    assert timeline.position == pytest.approx(45.0)
-
-
-def test_timeline_does_not_believe_a_pause_without_end() -> None:
-    timeline = Timeline(0.0, None, broadcast=False)
-    assert not timeline.place(1e9, 1.0)
-    assert timeline.position == 1.0
 
 
 def test_the_default_track_is_chosen() -> None:

@@ -1,0 +1,74 @@
+"""Decoded audio of any shape to the mesh's PCM, in the decoder's process; PyAV is imported in functions, as there."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from services.audio import pcm
+
+if TYPE_CHECKING:
+    from av import AudioFrame
+    from av.filter import Graph
+
+
+class Resampler:
+    """Turns decoded frames of one shape into 16 kHz mono s16, all channels heard.
+
+    libswresample's down-mix serves the layouts that it knows: it keeps a speaker in the centre or on one
+    side. Of channels without a layout (a field recorder's three microphones) it would guess one and drop
+    channels as low-frequency effects: those are averaged.
+
+    Args:
+        frame: the first frame; the following ones have its format, layout and rate.
+    """
+
+    def __init__(self, frame: "AudioFrame") -> None:
+        self.shape = shape(frame)
+        self._graph = _resampling_graph(frame)
+
+    def push(self, frame: "AudioFrame | None") -> Iterator[memoryview]:
+        """Take a frame, or None for the end, and yield the PCM that is ready."""
+        from av.error import BlockingIOError, EOFError
+
+        if frame is not None:
+            frame.pts = None  # time is the timeline's business; the graph must not act on a jump
+        self._graph.push(frame)
+        # A frame in gives one out or none; asking for a second costs an exception on every frame.
+        at_most = 1 if frame is not None else None
+        taken = 0
+        while taken != at_most:
+            try:
+                ready: Any = self._graph.pull()
+            except (BlockingIOError, EOFError):
+                return
+            taken += 1
+            yield memoryview(ready.planes[0])[: ready.samples * pcm.SAMPLE_BYTES]
+
+
+def shape(frame: "AudioFrame") -> tuple[str, str, int]:
+    """Return what a resampler is built for: sample format, channel layout, rate."""
+    return frame.format.name, frame.layout.name, frame.sample_rate
+
+
+def _resampling_graph(frame: "AudioFrame") -> "Graph":
+    from av.filter import Graph
+
+    graph = Graph()
+    graph.threads = 1  # no thread may start here
+    sample_format, layout, rate = shape(frame)
+    nodes = [
+        graph.add(
+            "abuffer",
+            sample_rate=str(rate),
+            sample_fmt=sample_format,
+            channel_layout=layout,
+            time_base=f"1/{rate}",
+        )
+    ]
+    channels = frame.layout.nb_channels
+    if channels > 2 and "channels" in layout:
+        mix = "+".join(f"{1 / channels:.6f}*c{channel}" for channel in range(channels))
+        nodes.append(graph.add("pan", f"mono|c0={mix}"))
+    nodes.append(graph.add("aformat", sample_rates=str(pcm.SAMPLE_RATE), sample_fmts="s16", channel_layouts="mono"))
+    nodes.append(graph.add("abuffersink"))
+    graph.link_nodes(*nodes).configure()
+    return graph
