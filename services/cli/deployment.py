@@ -119,7 +119,7 @@ def programs(site: Site, settings: Mapping[str, str]) -> list[Program]:
         Program(
             name,
             _argv(name),
-            _with_math_threads(settings, settings.get(_variable(name, "THREADS"))),
+            settings,
             GrpcHealth(_reachable(settings[_variable(name, "LISTEN")])),
         )
         for name in ENGINES
@@ -140,13 +140,6 @@ def _variable(service: str, setting: str) -> str:
 def _left_open(environ: Mapping[str, str], chosen: Mapping[str, str]) -> dict[str, str]:
     """Return what is chosen for variables that `environ` does not set; an empty one is not set."""
     return {name: value for name, value in chosen.items() if not environ.get(name)}
-
-
-def _with_math_threads(settings: Mapping[str, str], threads: str | None) -> Mapping[str, str]:
-    """Hold OpenMP, on which the model libraries compute, to the engine's own number of threads."""
-    if not threads or settings.get("OMP_NUM_THREADS"):
-        return settings
-    return {**settings, "OMP_NUM_THREADS": threads}
 
 
 def _reachable(listen: str) -> str:
