@@ -5,9 +5,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from services.models.catalogue import model_folder
 from services.models.folders import default_models_dir
+
+# No test asserts a time: a busy machine must not fail a property.
+settings.register_profile("speechmesh", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("speechmesh")
 
 ROOT = Path(__file__).resolve().parent.parent
 DEV_DATA = ROOT.parent / "shared" / "data" / "dev"
