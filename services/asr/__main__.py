@@ -1,8 +1,12 @@
 """Runs the asr service: `python -m services.asr`, settings by environment (see config.py)."""
 
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
 from services.asr.config import AsrSettings
-from services.asr.device import describe_device
-from services.asr.engine import Models
+from services.asr.device import Device, describe_device, lay_out
 from services.asr.server import AsrServicer
 from services.models.catalogue import load_catalogue, model_folder
 from services.runtime.admission import Admission
@@ -10,37 +14,68 @@ from services.runtime.lifecycle import Loading
 from services.runtime.process import begin, run_grpc
 from speechmesh.asr.v1 import asr_pb2, asr_pb2_grpc
 
+if TYPE_CHECKING:
+    from services.asr.transcriber import Transcriber
 
-def _load_models(settings: AsrSettings) -> Models:
+
+def _load(settings: AsrSettings, device: Device) -> Transcriber:
     # Imported here: the health port answers while the libraries load.
-    from services.asr.whisper import WhisperTranscriber
+    from services.asr.models import Models
+    from services.asr.scheduler import Scheduler
+    from services.asr.silero import Silero
+    from services.asr.transcriber import Transcriber
+    from services.asr.whisper import WhisperEngine
+    from services.asr.windows import WindowRules
+    from services.asr.workers import Workers
 
-    transcribers = {}
-    for model in settings.models:
-        transcriber = WhisperTranscriber(
+    folders = {model: model_folder(settings.models_dir, model) for model in settings.models}
+    weights = sum((folder / "model.bin").stat().st_size for folder in folders.values())
+    layout = lay_out(device, settings.threads, weights // (1024 * 1024))
+    engines = {
+        model: WhisperEngine(
             model,
-            model_folder(settings.models_dir, model),
+            folder,
             device=settings.device,
             compute_type=settings.compute_type,
-            threads=settings.threads,
+            workers=layout.workers,
+            threads=layout.threads,
         )
-        transcriber.warm_up()
-        transcribers[model] = transcriber
+        for model, folder in folders.items()
+    }
     names = {entry.id: entry.name for entry in load_catalogue().models}
-    return Models(transcribers, settings.aliases, names)
+    transcriber = Transcriber(
+        Models(engines, settings.aliases, names),
+        Silero().listen,
+        Workers(layout.workers, Scheduler(layout.workers, layout.limits), settings.queue_seconds),
+        WindowRules(longest=settings.window_seconds),
+    )
+    transcriber.warm_up()
+    return transcriber
 
 
 def main() -> None:
     """Serve until told to stop."""
     settings = begin("asr", AsrSettings)
-    models: Loading[Models] = Loading()
-    admission = Admission("asr", places=settings.queue_limit, slots=settings.concurrency)
-    servicer = AsrServicer(models, describe_device(settings.device), admission, settings.max_audio_seconds)
+    device = describe_device(settings.device)
+    transcriber: Loading[Transcriber] = Loading()
+    servicer = AsrServicer(
+        transcriber,
+        device,
+        Admission(
+            "asr",
+            places=settings.queue_limit,
+            slots=settings.queue_limit,
+            expected_wait=lambda: transcriber.get().expected_wait_seconds(),
+        ),
+        ThreadPoolExecutor(settings.threads, thread_name_prefix="asr-ear"),
+        max_audio_seconds=settings.max_audio_seconds,
+        buffer_seconds=settings.buffer_seconds,
+    )
     run_grpc(
         settings,
         asr_pb2.DESCRIPTOR.services_by_name["AsrService"].full_name,
         register=lambda server: asr_pb2_grpc.add_AsrServiceServicer_to_server(servicer, server),
-        load=lambda: models.set(_load_models(settings)),
+        load=lambda: transcriber.set(_load(settings, device)),
     )
 
 

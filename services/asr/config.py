@@ -28,8 +28,22 @@ class AsrSettings(EngineSettings):
     compute_type: str = "int8"
     """CTranslate2's number format, such as `int8`, `float16` or `int8_float16`."""
 
-    concurrency: int = Field(default=4, ge=1, le=64)
-    """Requests worked on at once; their windows take turns on the model."""
+    queue_limit: int = Field(default=64, ge=1, le=10_000)
+    """Requests taken at once, running or waiting; one more is refused and told when to come back."""
+
+    queue_seconds: float = Field(default=1800, gt=0)
+    """Audio of short requests that may wait; when it is more, new requests are refused and told when to come back."""
+
+    buffer_seconds: float = Field(default=600, ge=60)
+    """Audio that one request may be ahead of its recognition; then flow control holds its sender."""
+
+    window_seconds: float = Field(default=17, ge=5, le=26)
+    """Longest stretch of speech that is recognized at once. Shorter is faster, longer hears more context."""
 
     max_audio_seconds: float = Field(default=14_400, gt=0)
     """Longest recording that is taken."""
+
+    @property
+    def threads_of_one_computation(self) -> int:
+        """On the CPU every worker computes with one thread."""
+        return 1 if self.device == "cpu" else self.threads

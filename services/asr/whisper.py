@@ -1,80 +1,84 @@
-"""Whisper through faster-whisper on CTranslate2: the one file that loads it.
+"""Whisper on CTranslate2: the one file that loads it.
 
-The recording is reduced to speech by Silero voice activity detection, decoded window by window with beam
-search and temperature fallback, and its times are mapped back to the recording; these are the parts that
-`WhisperModel.transcribe(vad_filter=True)` is made of, called one by one so that a recording without speech
-ends early and each step can be cancelled.
+Windows are encoded as short as their audio allows: nine tenths of the time of a 5-second clip would otherwise go
+into silence. Word times come from the alignment whether the text was decoded with timestamp tokens or without.
+
+Every window is aligned alone. CTranslate2 normalises padded rows along with real ones when all windows of an
+alignment have the same length, which moves word times by what else is in the batch; and on a CPU a batch of
+alignments is no faster.
 """
 
-import contextlib
-import threading
-from collections.abc import Callable, Iterator
+from __future__ import annotations
+
+import math
+import re
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import ctranslate2
 import numpy as np
-from faster_whisper import WhisperModel
-from faster_whisper.transcribe import restore_speech_timestamps
-from faster_whisper.vad import VadOptions, collect_chunks, get_speech_timestamps
-from numpy.typing import NDArray
+import tokenizers
+from faster_whisper.feature_extractor import FeatureExtractor
+from faster_whisper.tokenizer import _LANGUAGE_CODES, Tokenizer
+from faster_whisper.transcribe import get_suppressed_tokens, merge_punctuations
 
-from services.asr.engine import Listener, Recognition, Segment, Word
-from services.asr.word_times import Clock
+from services.asr.engine import AlignedWord, Encoding, Hypothesis, Prompt, Task
 from services.audio.pcm import SAMPLE_RATE
-from services.runtime.worker import Cancelled
 
-_BEAM_SIZE = 5
-_SHORTEST_RECORDING_SECONDS = 0.1
-_DETECTION_SECONDS = 30.0
-# The spectrogram of a block is made at once and takes about 1.5 MB a second on the way.
-_BLOCK_SECONDS = 600.0
-_UNKNOWN_LANGUAGE = "en"
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-
-Chunk = dict[str, int]
-"""A stretch of speech as Silero's tools have it: `start` and `end` in samples."""
-
-
-class _Whisper(WhisperModel):  # type: ignore[misc]  # the package has no types
-    """A WhisperModel whose every window can be the last: cancellation is looked for before each encoding."""
-
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        self._running = threading.local()
-
-    @contextlib.contextmanager
-    def cancelled_by(self, cancelled: Callable[[], bool]) -> Iterator[None]:
-        """Raise Cancelled from this thread's computations as soon as `cancelled` says so."""
-        self._running.cancelled = cancelled
-        try:
-            yield
-        finally:
-            del self._running.cancelled
-
-    def encode(self, features: NDArray[np.float32]) -> Any:
-        """Encode a window, unless nobody wants it any more."""
-        if getattr(self._running, "cancelled", bool)():
-            raise Cancelled
-        return super().encode(features)
+_MAX_LENGTH = 448
+_NEW_TOKENS = _MAX_LENGTH // 2
+_LONGEST_CONTEXT = _NEW_TOKENS - 1
+_HYPOTHESES_SAMPLED = 5
+_SEED = 20_221_206
+_HOP_SAMPLES = 160
+_FRAMES_PER_SECOND = 100
+_ENCODED_FRAMES_PER_SECOND = 50
+_MEDIAN_FILTER_WIDTH = 7
+# OpenAI's choice of what belongs to the next and to the previous word.
+_OPENING = "\"'“¿([{-"
+_CLOSING = "\"'.。,，!！?？:：”)]}、"  # noqa: RUF001 - full-width marks are meant
 
 
-class WhisperTranscriber:
-    """A Whisper model in a local folder.
+class WhisperEngine:
+    """A Whisper model in a local folder; see `engine.Engine`.
 
     Args:
-        model: id that answers carry.
+        model: its id.
         folder: CTranslate2 model folder.
         device: `cpu` or `cuda`.
         compute_type: CTranslate2's, such as `int8` or `float16`.
-        threads: processor threads for one computation; only for the CPU.
+        workers: computations at once; they share the weights.
+        threads: processor threads of one computation; only for the CPU.
     """
 
-    def __init__(self, model: str, folder: Path, *, device: str, compute_type: str, threads: int) -> None:
+    def __init__(self, model: str, folder: Path, *, device: str, compute_type: str, workers: int, threads: int) -> None:
         self._model = model
-        self._whisper = _Whisper(
-            str(folder), device=device, compute_type=compute_type, cpu_threads=threads, local_files_only=True
-        )
-        self._languages = _languages(self._whisper)
+
+        def load(workers: int, threads: int) -> Any:
+            return ctranslate2.models.Whisper(
+                str(folder),
+                device=device,
+                compute_type=compute_type,
+                inter_threads=workers,
+                intra_threads=threads,
+            )
+
+        # Read once by every worker thread of the library, when it samples for the first time.
+        ctranslate2.set_random_seed(_SEED)
+        self._whisper = load(workers, threads)
+        # On a GPU a second copy of the weights may not fit, and nothing is promised to the bit there.
+        self._load_sampler: Callable[[], Any] = (lambda: load(1, threads)) if device == "cpu" else lambda: self._whisper
+        self._features = FeatureExtractor(feature_size=self._whisper.n_mels)
+        self._vocabulary = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._multilingual = bool(self._whisper.is_multilingual)
+        self._languages = _languages(self._vocabulary) if self._multilingual else ("en",)
+        self._tokenizer = lru_cache(maxsize=256)(self._new_tokenizer)
 
     @property
     def model(self) -> str:
@@ -86,103 +90,178 @@ class WhisperTranscriber:
         """Codes of the languages it knows."""
         return self._languages
 
-    def transcribe(self, samples: NDArray[np.float32], language: str | None, listener: Listener) -> Recognition:
-        """Recognize `samples`; see `engine.Transcriber`."""
-        duration = len(samples) / SAMPLE_RATE
-        speech = self._find_speech(samples)
-        if listener.cancelled():
-            raise Cancelled
-        if not speech:
-            listener.progress(duration)
-            return Recognition(language or _UNKNOWN_LANGUAGE, 1.0 if language else 0.0, 0.0)
-        with self._whisper.cancelled_by(listener.cancelled):
-            known, probability = (language, 1.0) if language else self._detect_language(samples, speech)
-            for segment in Clock(duration).order(self._segments(samples, speech, known)):
-                if listener.cancelled():
-                    raise Cancelled
-                listener.segment(segment)
-                listener.progress(segment.end)
-        if listener.cancelled():
-            raise Cancelled
-        listener.progress(duration)
-        spoken = sum(chunk["end"] - chunk["start"] for chunk in speech) / SAMPLE_RATE
-        return Recognition(known, probability, spoken)
+    @property
+    def can_translate(self) -> bool:
+        """Whether it can: the turbo models were trained without translations, English ones have nothing to do."""
+        return self._multilingual and "turbo" not in self._model
 
-    def _detect_language(self, samples: NDArray[np.float32], speech: list[Chunk]) -> tuple[str, float]:
+    @property
+    def longest_context(self) -> int:
+        """Most tokens of context that a prompt takes."""
+        return _LONGEST_CONTEXT
+
+    def context(self, text: str) -> tuple[int, ...]:
+        """Return the tokens of a text that precedes the recording."""
+        return tuple(self._tokenizer("en", Task.TRANSCRIBE).encode(f" {text.strip()}")) if text.strip() else ()
+
+    def prompt(self, language: str, task: Task, context: Sequence[int], *, timestamps: bool) -> Prompt:
+        """Return the prompt for a language, a task and a context."""
+        tokenizer = self._tokenizer(language, task)
+        before = (tokenizer.sot_prev, *context) if context else ()
+        after = () if timestamps else (tokenizer.no_timestamps,)
+        return Prompt((*before, *tokenizer.sot_sequence, *after), language, task)
+
+    def encode(self, audio: Sequence[NDArray[np.int16]], seconds: int) -> list[Encoding]:
+        """Encode windows, padded with silence to `seconds`."""
+        features = np.stack([self._spectrogram(samples, seconds) for samples in audio])
+        encoded = self._whisper.encode(ctranslate2.StorageView.from_array(features), to_cpu=True)
+        if encoded.dtype not in (ctranslate2.DataType.float32, ctranslate2.DataType.float16):
+            encoded = encoded.to(ctranslate2.DataType.float32)
+        return list(np.asarray(encoded))
+
+    def detect_language(self, encoding: Encoding, start: float, end: float) -> Mapping[str, float]:
+        """Return the probability of every language between two moments, from the encoded frames there.
+
+        Frames know of each other, but of their own surroundings most: of several languages in a window, each
+        is found where it is spoken.
+        """
         if len(self._languages) == 1:
-            return self._languages[0], 1.0
-        first = next(_blocks(speech, _DETECTION_SECONDS))
-        language, probability, _ = self._whisper.detect_language(_joined(samples, first))
-        return language, float(probability)
+            return {self._languages[0]: 1.0}
+        first = min(max(0, round(start * _ENCODED_FRAMES_PER_SECOND)), len(encoding) - 1)
+        last = max(first + 1, round(end * _ENCODED_FRAMES_PER_SECOND))
+        (found,) = self._whisper.detect_language(_view([encoding[first:last]]))
+        return {token[2:-2]: float(probability) for token, probability in found}
 
-    def _segments(self, samples: NDArray[np.float32], speech: list[Chunk], language: str) -> Iterator[Segment]:
-        for block in _blocks(speech, _BLOCK_SECONDS):
-            # No conditioning on the previous window's text: one repetition there spreads over all that follows.
-            found, _ = self._whisper.transcribe(
-                _joined(samples, block),
-                language=language,
-                beam_size=_BEAM_SIZE,
-                word_timestamps=True,
-                condition_on_previous_text=False,
-            )
-            for item in restore_speech_timestamps(found, block, SAMPLE_RATE):
-                if item.words:
-                    yield _segment(item, language)
+    def decode(self, encodings: Sequence[Encoding], prompts: Sequence[Prompt], beam_size: int) -> list[Hypothesis]:
+        """Decode windows that were encoded to one length, with prompts of one length."""
+        return self._generate(self._whisper, encodings, prompts, beam_size=beam_size)
 
-    def warm_up(self) -> None:
-        """Run one real inference, so that the first caller does not pay for lazy set-up."""
-        noise = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
-        get_speech_timestamps(noise, VadOptions())
-        found, _ = self._whisper.transcribe(noise, language="en", beam_size=_BEAM_SIZE, word_timestamps=True)
-        list(found)
+    def sampler(self) -> _Sampler:
+        """Return a new sampler."""
+        return _Sampler(self._load_sampler(), self._generate)
 
-    @staticmethod
-    def _find_speech(samples: NDArray[np.float32]) -> list[Chunk]:
-        if len(samples) < _SHORTEST_RECORDING_SECONDS * SAMPLE_RATE:
-            return []
-        speech: list[Chunk] = get_speech_timestamps(samples, VadOptions(max_speech_duration_s=_BLOCK_SECONDS))
-        return speech
+    def align(
+        self, encoding: Encoding, seconds: float, prompt: Prompt, hypothesis: Hypothesis
+    ) -> tuple[AlignedWord, ...]:
+        """Return the words of a hypothesis in order, with times inside the first `seconds` of the window."""
+        tokenizer = self._tokenizer(prompt.language, prompt.task)
+        words, word_tokens = tokenizer.split_to_word_tokens([*hypothesis.tokens, tokenizer.eot])
+        if len(words) < 2:
+            return ()
+        (found,) = self._whisper.align(
+            _view([encoding]),
+            tokenizer.sot_sequence,
+            [list(hypothesis.tokens)],
+            min(2 * len(encoding), math.ceil(seconds * _FRAMES_PER_SECOND)),
+            median_filter_width=_MEDIAN_FILTER_WIDTH,
+        )
+        # The path through tokens and frames: where it first meets a token, that token starts. The last
+        # "word" is the end mark; where it starts, the last real word ends.
+        path = np.asarray(found.alignments, dtype=np.intp).reshape(-1, 2)
+        bounds = np.cumsum([0, *map(len, word_tokens[:-1])])
+        times = path[np.searchsorted(path[:, 0], bounds), 1] / _ENCODED_FRAMES_PER_SECOND
+        probabilities = np.add.reduceat(found.text_token_probs, bounds[:-1]) / np.diff(bounds)
+        return _words(words[:-1], times, probabilities)
+
+    def _spectrogram(self, samples: NDArray[np.int16], seconds: int) -> NDArray[np.float32]:
+        # Silence is added to the audio, not zeros to its spectrogram: a quiet frame is not what a zero means there.
+        audio = np.zeros(seconds * SAMPLE_RATE, np.float32)
+        audio[: len(samples)] = samples[: len(audio)] / np.float32(32768)
+        frames = self._features(audio)[:, : len(audio) // _HOP_SAMPLES]
+        return np.ascontiguousarray(frames, np.float32)
+
+    def _generate(
+        self, whisper: Any, encodings: Sequence[Encoding], prompts: Sequence[Prompt], **how: Any
+    ) -> list[Hypothesis]:
+        tokenizer = self._tokenizer(prompts[0].language, prompts[0].task)
+        room = min(_NEW_TOKENS, _MAX_LENGTH - len(prompts[0].tokens))
+        results = whisper.generate(
+            _view(encodings),
+            [list(prompt.tokens) for prompt in prompts],
+            max_length=_MAX_LENGTH,
+            return_scores=True,
+            return_no_speech_prob=True,
+            suppress_tokens=list(self._suppressed),
+            **how,
+        )
+        return [_hypothesis(result, tokenizer, room) for result in results]
+
+    @property
+    def _suppressed(self) -> tuple[int, ...]:
+        # [-1] stands for the symbols that nobody speaks; faster-whisper adds the special tokens.
+        return tuple(get_suppressed_tokens(self._tokenizer("en", Task.TRANSCRIBE), [-1]))
+
+    def _new_tokenizer(self, language: str, task: Task) -> Tokenizer:
+        return Tokenizer(self._vocabulary, self._multilingual, task=task.value, language=language)
 
 
-def _blocks(speech: list[Chunk], seconds: float) -> Iterator[list[Chunk]]:
-    """Yield the stretches of speech in groups of at most `seconds`, but at least one stretch each."""
-    block: list[Chunk] = []
-    length = 0
-    for chunk in speech:
-        length += chunk["end"] - chunk["start"]
-        if block and length > seconds * SAMPLE_RATE:
-            yield block
-            block, length = [], chunk["end"] - chunk["start"]
-        block.append(chunk)
-    yield block
+class _Sampler:
+    """Samples with a copy of the model of its own.
+
+    CTranslate2's random numbers belong to a worker thread and cannot be set back. A fresh copy has fresh
+    threads, so the same window gets the same numbers whatever was computed before.
+    """
+
+    def __init__(self, whisper: Any, generate: Callable[..., list[Hypothesis]]) -> None:
+        self._whisper = whisper
+        self._generate = generate
+
+    def sample(self, encoding: Encoding, prompt: Prompt, temperature: float) -> Hypothesis:
+        """Return the likeliest of some sampled texts."""
+        # Without sampling_topk=0 the library takes the likeliest token whatever the temperature.
+        (hypothesis,) = self._generate(
+            self._whisper,
+            [encoding],
+            [prompt],
+            beam_size=1,
+            num_hypotheses=_HYPOTHESES_SAMPLED,
+            sampling_topk=0,
+            sampling_temperature=temperature,
+        )
+        return hypothesis
 
 
-def _joined(samples: NDArray[np.float32], speech: list[Chunk]) -> NDArray[np.float32]:
-    pieces, _ = collect_chunks(samples, speech)
-    return np.concatenate(pieces, axis=0)
+def compression_ratio(text: str) -> float:
+    """Return the length of a text over its zlib-compressed length, 0 for no text (Radford et al. 2022, 4.5)."""
+    raw = text.encode()
+    return len(raw) / len(zlib.compress(raw)) if raw else 0.0
 
 
-def _languages(whisper: Any) -> tuple[str, ...]:
-    if not whisper.model.is_multilingual:
-        return ("en",)
-    # faster-whisper lists the newest model's languages for every model; the vocabulary tells the truth.
-    known = whisper.hf_tokenizer.get_vocab()
-    return tuple(code for code in whisper.supported_languages if f"<|{code}|>" in known)
+def _view(encodings: Sequence[Encoding]) -> Any:
+    return ctranslate2.StorageView.from_array(np.stack(encodings))
 
 
-def _segment(item: Any, language: str) -> Segment:
-    words = tuple(
-        Word(word.word, float(word.start), float(word.end), min(max(float(word.probability), 0.0), 1.0))
-        for word in item.words
+def _languages(vocabulary: Any) -> tuple[str, ...]:
+    # The library lists the newest model's languages for every model; the vocabulary tells the truth.
+    known = vocabulary.get_vocab()
+    return tuple(code for code in _LANGUAGE_CODES if f"<|{code}|>" in known)
+
+
+def _hypothesis(result: Any, tokenizer: Tokenizer, room: int) -> Hypothesis:
+    tokens = tuple(result.sequences_ids[0])
+    text = re.sub(r"\s+", " ", tokenizer.decode(list(tokens))).strip()
+    return Hypothesis(
+        # Timestamps have done their work; word times come from the alignment.
+        tokens=tuple(token for token in tokens if token < tokenizer.eot),
+        text=text,
+        # The score is a mean over the tokens; the end mark counts too.
+        average_log_probability=min(0.0, float(result.scores[0]) * len(tokens) / (len(tokens) + 1)),
+        no_speech_probability=min(max(float(result.no_speech_prob), 0.0), 1.0),
+        compression_ratio=compression_ratio(text),
+        complete=len(tokens) < room,
     )
-    return Segment(
-        start=words[0].start,
-        end=words[-1].end,
-        text=item.text.strip(),
-        words=words,
-        confidence=sum(word.probability for word in words) / len(words),
-        average_log_probability=float(item.avg_logprob),
-        no_speech_probability=float(item.no_speech_prob),
-        compression_ratio=float(item.compression_ratio),
-        language=language,
+
+
+def _words(
+    texts: Sequence[str], times: NDArray[np.float64], probabilities: NDArray[np.float64]
+) -> tuple[AlignedWord, ...]:
+    timed: list[dict[str, Any]] = [
+        {"word": text, "tokens": [], "start": float(start), "end": float(end), "probability": float(probability)}
+        for text, start, end, probability in zip(texts, times[:-1], times[1:], probabilities, strict=True)
+    ]
+    merge_punctuations(timed, _OPENING, _CLOSING)
+    return tuple(
+        AlignedWord(word["word"], word["start"], word["end"], min(max(word["probability"], 0.0), 1.0))
+        for word in timed
+        if word["word"].strip()
     )

@@ -26,7 +26,7 @@ class Profile:
     """Environment variables of the services, without those that depend on the machine."""
 
     divides_cores: bool
-    """Whether asr and diarize, which work on a file at the same time, share the processor between them."""
+    """Whether the engines share the processor between them."""
 
 
 _CPU = Profile(
@@ -68,7 +68,9 @@ def thread_settings(profile: Profile, cores: int) -> dict[str, str]:
     if not profile.divides_cores:
         return {}
     return {
-        "SPEECHMESH_ASR_THREADS": str(max(1, cores // 2)),
+        # Each of asr's workers is one thread that waits for nobody: beside diarize they take turns on the cores.
+        # A team of threads would wait for its slowest at every step.
+        "SPEECHMESH_ASR_THREADS": str(cores),
         "SPEECHMESH_DIARIZE_THREADS": str(max(1, cores - cores // 2)),
         # Summaries come after transcripts, not beside them.
         "SPEECHMESH_SUMMARIZE_THREADS": str(cores),

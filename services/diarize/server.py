@@ -46,8 +46,9 @@ class DiarizeServicer(diarize_pb2_grpc.DiarizeServiceServicer):
         diarizer = self._diarizer.get()
         with self._admission.place():
             bounds = _to_bounds(await receive_config(request_iterator))
-            recording = Recording(self._max_audio_seconds)
-            await receive_audio(request_iterator, recording)
+            recording = Recording()
+            async for chunk in receive_audio(request_iterator, self._max_audio_seconds):
+                recording.append(chunk)
             async with self._admission.slot():
                 responses = _run(diarizer, recording, bounds)
                 async with contextlib.aclosing(responses):

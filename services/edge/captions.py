@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
-from services.edge.punctuation import closes, ends_clause, ends_sentence, opens
 from services.edge.transcript import Segment, Word
+from services.text.punctuation import closes, ends_clause, ends_sentence, opens
 
 LINE_COLUMNS = 42
 """Widest line; a full-width character (Chinese, Japanese, Korean) takes two columns."""

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from services.edge.form import TranscribeOptions
 from services.edge.offer import Language, Offer, ServedModel
 from services.edge.tiers import Tier
-from services.edge.transcript import Segment, Turn, Word
+from services.edge.transcript import Segment, Suppressed, Turn, Word
 from services.runtime.errors import Fault, MeshError, invalid_field
 from services.runtime.request_id import METADATA_KEY
 from services.runtime.spans import to_seconds
@@ -23,6 +24,11 @@ OnProgress = Callable[[float], None]
 _MODELS_FRESH_SECONDS = 5.0
 _GPU = asr_pb2.Device.KIND_CUDA
 
+_FORM_NAMES = {"initial_prompt": "prompt", "hint_phrases": "hotwords"}
+"""What our form calls the fields of asr that have another name there."""
+
+_REASONS = {number: name.removeprefix("REASON_").lower() for name, number in asr_pb2.SuppressedText.Reason.items()}
+
 
 @dataclass(frozen=True)
 class Recognition:
@@ -33,6 +39,8 @@ class Recognition:
     language_probability: float
     duration: float
     model: str
+    suppressed: tuple[Suppressed, ...]
+    """What it held back."""
 
 
 @dataclass(frozen=True)
@@ -84,26 +92,28 @@ class AsrClient:
             return _offer(await call)
 
     async def recognize(
-        self, pcm: Pcm, *, model: str, language: str | None, request_id: str, progress: OnProgress
+        self, pcm: Pcm, options: TranscribeOptions, *, caller: str, request_id: str, progress: OnProgress
     ) -> Recognition:
-        """Recognize the recording that `pcm` yields in chunks.
+        """Recognize the recording that `pcm` yields in chunks; `caller` is served in turn with others.
 
         Raises:
-            MeshError: what asr answered, or that it is gone.
+            MeshError: what asr answered, with fields under the names of our form, or that it is gone.
         """
         try:
-            return await self._recognize(pcm, model, language, request_id, progress)
+            return await self._recognize(pcm, _config(options, caller), request_id, progress)
         except MeshError as error:
-            if error.fault is not Fault.NOT_FOUND:
-                raise
-            # It serves other models since it was last asked: to our caller a wrong field, not a missing page.
-            self._offer = None
-            raise invalid_field("model", error.message) from error
+            if error.fault is Fault.NOT_FOUND:
+                # It serves other models since it was last asked: to our caller a wrong field, not a missing page.
+                self._offer = None
+                raise invalid_field("model", error.message) from error
+            if error.field in _FORM_NAMES:
+                field = _FORM_NAMES[error.field]
+                raise MeshError(error.fault, error.message, code=error.code, field=field) from error
+            raise
 
     async def _recognize(
-        self, pcm: Pcm, model: str, language: str | None, request_id: str, progress: OnProgress
+        self, pcm: Pcm, config: asr_pb2.RecognitionConfig, request_id: str, progress: OnProgress
     ) -> Recognition:
-        config = asr_pb2.RecognitionConfig(model=model, language_code=language or "")
 
         async def requests() -> AsyncIterator[asr_pb2.RecognizeRequest]:
             yield asr_pb2.RecognizeRequest(config=config)
@@ -111,18 +121,21 @@ class AsrClient:
                 yield asr_pb2.RecognizeRequest(audio=chunk)
 
         segments: list[Segment] = []
+        suppressed: list[Suppressed] = []
         summary: asr_pb2.RecognitionSummary | None = None
         async with _call(self.tier, self._stub.Recognize, requests(), request_id, self._request_seconds) as responses:
             async for response in responses:
                 match response.WhichOneof("event"):
                     case "segment":
                         segments.append(_segment(response.segment))
+                    case "suppressed":
+                        suppressed.append(_suppressed(response.suppressed))
                     case "progress":
                         progress(response.progress.completed_ratio)
                     case "summary":
                         summary = response.summary
         assert summary is not None, "asr ended without a summary"
-        return _recognition(segments, summary)
+        return _recognition(segments, suppressed, summary)
 
 
 class DiarizeClient:
@@ -204,11 +217,25 @@ def _offer(answer: asr_pb2.ListModelsResponse) -> Offer:
                 model.display_name,
                 model.runs,
                 tuple(Language(language.code, language.name) for language in model.languages),
+                model.can_translate,
             )
             for model in answer.models
         ),
         gpu_name=(answer.device.name or "NVIDIA GPU") if gpu else None,
         gpu_memory_mb=answer.device.memory_mib if gpu else None,
+    )
+
+
+def _config(options: TranscribeOptions, caller: str) -> asr_pb2.RecognitionConfig:
+    # The words are wanted even when the caller does without: they are what gets speakers.
+    return asr_pb2.RecognitionConfig(
+        model=options.model,
+        language_code=options.language or "",
+        task=asr_pb2.Task.Value(f"TASK_{options.task.upper()}"),
+        initial_prompt=options.prompt,
+        hint_phrases=options.hotwords,
+        beam_size=options.beam_size,
+        caller=caller,
     )
 
 
@@ -224,16 +251,25 @@ def _segment(segment: asr_pb2.Segment) -> Segment:
         no_speech_probability=segment.no_speech_probability,
         compression_ratio=segment.compression_ratio,
         language=segment.language_code,
+        language_probability=segment.language_probability,
     )
 
 
-def _recognition(segments: list[Segment], summary: asr_pb2.RecognitionSummary) -> Recognition:
+def _suppressed(suppressed: asr_pb2.SuppressedText) -> Suppressed:
+    unknown = _REASONS[asr_pb2.SuppressedText.REASON_UNSPECIFIED]  # a newer asr may have reasons that we do not know
+    return Suppressed(*_span(suppressed.span), suppressed.text, _REASONS.get(suppressed.reason, unknown))
+
+
+def _recognition(
+    segments: list[Segment], suppressed: list[Suppressed], summary: asr_pb2.RecognitionSummary
+) -> Recognition:
     return Recognition(
         tuple(segments),
         summary.language_code,
         summary.language_probability,
         to_seconds(summary.audio_duration),
         summary.model,
+        tuple(suppressed),
     )
 
 

@@ -13,6 +13,13 @@ T = TypeVar("T")
 
 DEFAULT_MODEL = "large-v3-turbo"
 MAX_SPEAKERS = 50
+MAX_BEAM = 10
+MAX_HOTWORDS = 100
+MAX_TEXT = 2000
+"""Characters of a prompt, or of one hotword."""
+
+TASKS = ("transcribe", "translate")
+"""What the text may be in: the language that is spoken, or English."""
 
 _BOOLEANS = {
     "true": True,
@@ -39,10 +46,34 @@ class TranscribeOptions:
     """Expected number of speakers; 0 to find out."""
     response_format: str
     """One of `render.FORMATS`."""
+    task: str
+    """One of `TASKS`."""
+    prompt: str
+    """Text that might have preceded the recording; up to `MAX_TEXT` characters."""
+    hotwords: tuple[str, ...]
+    """Words and names that are likely to be said; up to `MAX_HOTWORDS`, none empty or over `MAX_TEXT` characters."""
+    beam_size: int
+    """1 to `MAX_BEAM`; 0 for asr's own default."""
+    word_timestamps: bool
+    """Whether the answer has the words with their times; where not, `response_format` is verbose_json."""
 
 
-FIELDS = ("model", "language", "diarize", "speakers", "response_format")
-"""The fields beside `file`."""
+_SHORT_BYTES = 1024
+_TEXT_BYTES = 4 * MAX_TEXT  # UTF-8 takes up to four a character
+
+FIELDS = {
+    "model": _SHORT_BYTES,
+    "language": _SHORT_BYTES,
+    "diarize": _SHORT_BYTES,
+    "speakers": _SHORT_BYTES,
+    "response_format": _SHORT_BYTES,
+    "task": _SHORT_BYTES,
+    "prompt": _TEXT_BYTES + _SHORT_BYTES,
+    "hotwords": MAX_HOTWORDS * _TEXT_BYTES + _SHORT_BYTES,
+    "beam_size": _SHORT_BYTES,
+    "word_timestamps": _SHORT_BYTES,
+}
+"""The fields beside `file`, each with the bytes beyond which no value is even read."""
 
 
 def parse_options(fields: Mapping[str, str], models: Sequence[ServedModel]) -> TranscribeOptions:
@@ -56,19 +87,26 @@ def parse_options(fields: Mapping[str, str], models: Sequence[ServedModel]) -> T
         MeshError: INVALID; names the field and what is allowed.
     """
     model = _model(fields.get("model"), models)
-    diarize = _take(fields, "diarize", _boolean, default=True)
-    speakers = _take(fields, "speakers", _speakers, default=0)
-    return TranscribeOptions(
+    options = TranscribeOptions(
         model=model.id,
         language=_language(fields.get("language"), model),
-        diarize=diarize,
-        speakers=speakers,
+        diarize=_take(fields, "diarize", _boolean, default=True),
+        speakers=_take(fields, "speakers", _speakers, default=0),
         response_format=_take(fields, "response_format", _response_format, default="json"),
+        task=_take(fields, "task", _task, default="transcribe"),
+        prompt=_take(fields, "prompt", _prompt, default=""),
+        hotwords=_take(fields, "hotwords", _hotwords, default=()),
+        beam_size=_take(fields, "beam_size", _beam_size, default=0),
+        word_timestamps=_take(fields, "word_timestamps", _boolean, default=True),
     )
+    _refuse_translation_where_it_is_not_known(options, model, models)
+    _refuse_to_leave_out_words_that_a_format_needs(options)
+    return options
 
 
-def _take(fields: Mapping[str, str], name: str, parse: Callable[[str], T], *, default: T) -> T:
-    return parse(fields[name].strip()) if name in fields else default
+def _take(fields: Mapping[str, str], name: str, parse: Callable[[str, str], T], *, default: T) -> T:
+    """Return what `parse` makes of the field's name and its value, or `default` where it was not sent."""
+    return parse(name, fields[name].strip()) if name in fields else default
 
 
 def _model(value: str | None, models: Sequence[ServedModel]) -> ServedModel:
@@ -93,24 +131,74 @@ def _language(value: str | None, model: ServedModel) -> str | None:
     return code
 
 
-def _boolean(value: str) -> bool:
+def _boolean(name: str, value: str) -> bool:
     if value.lower() not in _BOOLEANS:
-        raise invalid_field("diarize", "The field 'diarize' must be true or false.")
+        raise invalid_field(name, f"The field '{name}' must be true or false.")
     return _BOOLEANS[value.lower()]
 
 
-def _speakers(value: str) -> int:
-    # isdecimal() would take digits of every script; int() takes signs and underscores.
-    if not re.fullmatch(r"[0-9]{1,3}", value) or int(value) > MAX_SPEAKERS:
-        raise invalid_field(
-            "speakers", f"The field 'speakers' must be a whole number from 0 (find out) to {MAX_SPEAKERS}."
-        )
+def _speakers(name: str, value: str) -> int:
+    if not _is_whole(value) or int(value) > MAX_SPEAKERS:
+        raise invalid_field(name, f"The field '{name}' must be a whole number from 0 (find out) to {MAX_SPEAKERS}.")
     return int(value)
 
 
-def _response_format(value: str) -> str:
-    name = ALIASES.get(value, value)
-    if name not in FORMATS:
-        allowed = ", ".join([*FORMATS, *ALIASES])
-        raise invalid_field("response_format", f"The field 'response_format' must be one of: {allowed}.")
-    return name
+def _beam_size(name: str, value: str) -> int:
+    if not _is_whole(value) or not 1 <= int(value) <= MAX_BEAM:
+        raise invalid_field(name, f"The field '{name}' must be a whole number from 1 to {MAX_BEAM}.")
+    return int(value)
+
+
+def _is_whole(value: str) -> bool:
+    # isdecimal() would take digits of every script; int() takes signs and underscores.
+    return re.fullmatch(r"[0-9]{1,3}", value) is not None
+
+
+def _response_format(name: str, value: str) -> str:
+    response_format = ALIASES.get(value, value)
+    if response_format not in FORMATS:
+        raise invalid_field(name, f"The field '{name}' must be one of: {', '.join([*FORMATS, *ALIASES])}.")
+    return response_format
+
+
+def _task(name: str, value: str) -> str:
+    if value not in TASKS:
+        raise invalid_field(name, f"The field '{name}' must be one of: {', '.join(TASKS)}.")
+    return value
+
+
+def _prompt(name: str, value: str) -> str:
+    if len(value) > MAX_TEXT:
+        raise invalid_field(name, f"The field '{name}' must be a text of up to {MAX_TEXT} characters.")
+    return value
+
+
+def _hotwords(name: str, value: str) -> tuple[str, ...]:
+    phrases = tuple(phrase.strip() for phrase in value.split(",") if phrase.strip())
+    if len(phrases) > MAX_HOTWORDS or any(len(phrase) > MAX_TEXT for phrase in phrases):
+        raise invalid_field(
+            name,
+            f"The field '{name}' must be up to {MAX_HOTWORDS} phrases with commas between them, "
+            f"each of up to {MAX_TEXT} characters.",
+        )
+    return phrases
+
+
+def _refuse_translation_where_it_is_not_known(
+    options: TranscribeOptions, model: ServedModel, models: Sequence[ServedModel]
+) -> None:
+    if options.task == "translate" and not model.can_translate:
+        able = ", ".join(other.id for other in models if other.can_translate)
+        raise invalid_field(
+            "task",
+            f"The model {model.id} cannot translate: the field 'task' must be transcribe"
+            + (f", or the field 'model' one of: {able}." if able else "."),
+        )
+
+
+def _refuse_to_leave_out_words_that_a_format_needs(options: TranscribeOptions) -> None:
+    if not options.word_timestamps and options.response_format != "verbose_json":
+        raise invalid_field(
+            "word_timestamps",
+            "The field 'word_timestamps' may only be false where the field 'response_format' is verbose_json.",
+        )

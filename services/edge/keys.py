@@ -17,6 +17,19 @@ class Caller:
     """First characters of the key's digest, fit for logs; None for an anonymous caller."""
 
 
+def opaque_name(caller: Caller, address: str | None) -> str:
+    """Return what other services know a caller by: always the same for one caller, and neither key nor address.
+
+    Args:
+        caller: who calls.
+        address: the IP address the request came from, which is all that tells anonymous callers apart; None
+            where there is none.
+    """
+    if caller.key_id is not None:
+        return f"key:{caller.key_id}"
+    return f"ip:{_digest(address or '').hex()[:16]}"
+
+
 class KeyRing:
     """The keys that are valid.
 
@@ -57,9 +70,9 @@ def read_keys(path: Path) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def _digest(key: str) -> bytes:
+def _digest(text: str) -> bytes:
     # Header bytes that are not UTF-8 come as surrogates; such a key is unknown, not a failure.
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 
 def _refused(message: str) -> MeshError:

@@ -26,8 +26,8 @@ from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from statistics import fmean, median
 
-from services.edge.punctuation import ends_sentence
 from services.edge.transcript import Segment, Turn, Word
+from services.text.punctuation import ends_sentence
 
 NEAR_SECONDS = 0.5
 """How far from a turn a word may lie and still be its speaker's.

@@ -20,6 +20,8 @@ class ServedModel:
     runs: str
     """Id of the model that really runs."""
     languages: tuple[Language, ...]
+    can_translate: bool
+    """Whether it can write down in English what is said in other languages."""
 
 
 @dataclass(frozen=True)

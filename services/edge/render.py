@@ -16,7 +16,7 @@ import srt
 import webvtt
 
 from services.edge.captions import captions, plain
-from services.edge.transcript import Segment, Transcript, Word
+from services.edge.transcript import Segment, Suppressed, Transcript, Word
 from services.runtime.errors import invalid_field
 
 CHARSET: Final = "utf-8"
@@ -60,7 +60,10 @@ def as_json(transcript: Transcript) -> Json:
         "text": transcript.text,
         "language": transcript.language,
         "duration": _seconds(transcript.duration),
-        "segments": [_segment(transcript, segment) for segment in transcript.segments],
+        "segments": [
+            {**_segment(transcript, segment), "words": [_word(word) for word in segment.words]}
+            for segment in transcript.segments
+        ],
         "speakers": list(transcript.speakers) if transcript.diarized else [],
         "model": transcript.model,
         **({"warnings": list(transcript.warnings)} if transcript.warnings else {}),
@@ -68,13 +71,17 @@ def as_json(transcript: Transcript) -> Json:
 
 
 def as_verbose_json(transcript: Transcript) -> Json:
-    """Return `as_json` with all that is known about segments and words; field names as OpenAI has them."""
+    """Return `as_json` with all that is known about segments and words, and the texts that were held back.
+
+    Field names are OpenAI's where it has them. Without word times there is no `words` key.
+    """
     segments = [
         {
             "id": number,
             **_segment(transcript, segment),
-            "words": [_verbose_word(transcript, word) for word in segment.words],
+            **_verbose_words(transcript, segment),
             "language": segment.language,
+            "language_probability": _rounded(segment.language_probability),
             "avg_logprob": _rounded(segment.average_log_probability),
             "no_speech_prob": _rounded(segment.no_speech_probability),
             "compression_ratio": _rounded(segment.compression_ratio),
@@ -82,23 +89,23 @@ def as_verbose_json(transcript: Transcript) -> Json:
         for number, segment in enumerate(transcript.segments)
     ]
     return {
-        "task": "transcribe",
+        "task": transcript.task,
         **as_json(transcript),
         "language_probability": _rounded(transcript.language_probability),
         "segments": segments,
+        "suppressed": [_suppressed(suppressed) for suppressed in transcript.suppressed],
     }
 
 
 def as_text(transcript: Transcript) -> str:
     """Return plain lines: one a segment, or, where speakers are known, one a turn, as in a play."""
-    spoken = [(segment.speaker, plain(segment.text)) for segment in transcript.segments]
-    spoken = [(speaker, text) for speaker, text in spoken if text]
+    spoken = [segment for segment in transcript.segments if plain(segment.text)]
     if not transcript.diarized or not transcript.speakers:
-        return "".join(f"{text}\n" for _, text in spoken)
-    turns = groupby(spoken, lambda line: line[0])
+        return "".join(f"{plain(segment.text)}\n" for segment in spoken)
+    turns = groupby(spoken, lambda segment: segment.speaker)
     return "".join(
-        f"{_name(transcript, speaker) or UNKNOWN_SPEAKER}: {' '.join(text for _, text in lines)}\n"
-        for speaker, lines in turns
+        f"{_name(transcript, speaker) or UNKNOWN_SPEAKER}: {plain(transcript.joined(segments))}\n"
+        for speaker, segments in turns
     )
 
 
@@ -145,7 +152,6 @@ def _segment(transcript: Transcript, segment: Segment) -> Json:
         "text": segment.text,
         **speaker,
         "confidence": _rounded(segment.confidence),
-        "words": [_word(word) for word in segment.words],
     }
 
 
@@ -153,9 +159,24 @@ def _word(word: Word) -> Json:
     return {"word": word.text.strip(), "start": _seconds(word.start), "end": _seconds(word.end)}
 
 
+def _verbose_words(transcript: Transcript, segment: Segment) -> Json:
+    if not transcript.word_timestamps:
+        return {}
+    return {"words": [_verbose_word(transcript, word) for word in segment.words]}
+
+
 def _verbose_word(transcript: Transcript, word: Word) -> Json:
     speaker = {"speaker": _name(transcript, word.speaker)} if transcript.diarized else {}
     return {**_word(word), "probability": _rounded(word.probability), **speaker}
+
+
+def _suppressed(suppressed: Suppressed) -> Json:
+    return {
+        "start": _seconds(suppressed.start),
+        "end": _seconds(suppressed.end),
+        "text": suppressed.text,
+        "reason": suppressed.reason,
+    }
 
 
 def _seconds(value: float) -> float:

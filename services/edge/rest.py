@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -20,14 +22,14 @@ from services.edge.answers import (
 )
 from services.edge.clients import SummarizeClient
 from services.edge.form import TranscribeOptions, parse_options
-from services.edge.keys import KeyRing
+from services.edge.keys import Caller, KeyRing, opaque_name
 from services.edge.offer import Offer, ServedModel
 from services.edge.render import CHARSET, render
 from services.edge.spool import Spool
 from services.edge.tiers import Tier
 from services.edge.transcript import Transcript
 from services.edge.transcription import Mesh, OnProgress, transcribe
-from services.edge.upload import Upload, receive_upload, refuse_announced_size
+from services.edge.upload import receive_upload, refuse_announced_size
 from services.models.catalogue import Speed, load_catalogue
 from services.runtime.admission import Admission
 from services.runtime.errors import Fault, MeshError, invalid_field
@@ -39,6 +41,8 @@ STYLES = ("brief", "detailed", "action_items", "bullet_points", "headline")
 
 _STYLE_ALIASES = {"bullets": "bullet_points"}
 _PROGRESS_SECONDS = 0.25
+
+_Transcribing = Callable[[OnProgress], Awaitable[Transcript]]
 
 
 @dataclass(frozen=True)
@@ -65,14 +69,15 @@ class Rest:
 
     async def post_transcribe(self, request: web.Request) -> web.StreamResponse:
         """Transcribe an uploaded recording."""
-        self._identify(request)
+        caller = opaque_name(self._identify(request), request.remote)
         upload = await receive_upload(request, self.spool, self.max_upload_bytes, self.upload_stall_seconds)
         with upload.file, self.admission.place():
             offer = await self.mesh.asr.offer(self.mesh.tier_wait_seconds)
             options = parse_options(upload.fields, offer.models)
+            transcribing = partial(transcribe, self.mesh, upload.file, options, caller, request[REQUEST_ID])
             if wants_events(request):
-                return await self._answer_in_events(request, upload, options)
-            transcript = await self._transcribe(request, upload, options, lambda stage, ratio: None)
+                return await _answer_in_events(request, options, transcribing)
+            transcript = await transcribing(lambda stage, ratio: None)
         return _answer(transcript, options, wrap=wants_json(request))
 
     async def post_summarize(self, request: web.Request) -> web.Response:
@@ -129,41 +134,38 @@ class Rest:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         return None
 
-    def _identify(self, request: web.Request) -> None:
+    def _identify(self, request: web.Request) -> Caller:
         caller = self.keys.identify(request.headers.get("Authorization"))
         structlog.contextvars.bind_contextvars(key=caller.key_id or "anonymous")
+        return caller
 
-    async def _transcribe(
-        self, request: web.Request, upload: Upload, options: TranscribeOptions, progress: OnProgress
-    ) -> Transcript:
-        return await transcribe(self.mesh, upload.file, options, request[REQUEST_ID], progress)
 
-    async def _answer_in_events(
-        self, request: web.Request, upload: Upload, options: TranscribeOptions
-    ) -> web.StreamResponse:
-        events = EventStream(request)
-        await events.open()
-        latest: dict[str, Any] = {"stage": "decoding", "ratio": 0.0}
+async def _answer_in_events(
+    request: web.Request, options: TranscribeOptions, transcribing: _Transcribing
+) -> web.StreamResponse:
+    events = EventStream(request)
+    await events.open()
+    latest: dict[str, Any] = {"stage": "decoding", "ratio": 0.0}
 
-        def note(stage: str, ratio: float) -> None:
-            latest.update(stage=stage, ratio=round(ratio, 3))
+    def note(stage: str, ratio: float) -> None:
+        latest.update(stage=stage, ratio=round(ratio, 3))
 
-        working = asyncio.ensure_future(self._transcribe(request, upload, options, note))
-        try:
-            while not working.done():
-                await events.send("progress", latest)
-                await asyncio.wait({working}, timeout=_PROGRESS_SECONDS)
-            await events.send("result", _event_of(working.result(), options))
-        except MeshError as error:
-            await events.fail(error)
-        except ConnectionResetError:
-            return events.response  # the client has left; what was being done for it ends below
-        except Exception:  # noqa: BLE001 - the head is out: a failure must still be the last event
-            get_logger().exception("request_failed")
-            await events.fail(internal_error())
-        finally:
-            await _end(working)
-        return await events.close()
+    working = asyncio.ensure_future(transcribing(note))
+    try:
+        while not working.done():
+            await events.send("progress", latest)
+            await asyncio.wait({working}, timeout=_PROGRESS_SECONDS)
+        await events.send("result", _event_of(working.result(), options))
+    except MeshError as error:
+        await events.fail(error)
+    except ConnectionResetError:
+        return events.response  # the client has left; what was being done for it ends below
+    except Exception:  # noqa: BLE001 - the head is out: a failure must still be the last event
+        get_logger().exception("request_failed")
+        await events.fail(internal_error())
+    finally:
+        await _end(working)
+    return await events.close()
 
 
 def _event_of(transcript: Transcript, options: TranscribeOptions) -> Any:

@@ -1,6 +1,10 @@
 """The values that travel between the edge's layers: what asr heard, who spoke, and the two merged."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+UNSPACED_LANGUAGES = frozenset({"zh", "ja", "yue", "th", "lo", "my", "km"})
+"""Codes of the languages that are written without spaces between words."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +44,24 @@ class Segment:
     compression_ratio: float
     """Length of the text over its zlib-compressed length."""
     language: str
-    """ISO 639-1 code."""
+    """ISO 639-1 code of the language that is spoken."""
+    language_probability: float
+    """Probability of that language there, 0 to 1; 1 when it was given."""
     speaker: int | None = None
     """Index of its speaker; as in `Word`."""
+
+
+@dataclass(frozen=True)
+class Suppressed:
+    """A text that asr recognized and held back, because nobody seems to have said it."""
+
+    start: float
+    """Seconds from the start of the recording."""
+    end: float
+    """Seconds; never before `start`."""
+    text: str
+    reason: str
+    """`no_speech`, `outside_speech`, `repetition` or `stock_phrase`; `unspecified` when asr does not tell."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +96,27 @@ class Transcript:
     """Display names; a speaker's index points here."""
     warnings: tuple[str, ...] = ()
     """Sentences about what the caller should know, such as a recording that is cut off."""
+    suppressed: tuple[Suppressed, ...] = ()
+    """What was recognized and held back."""
+    task: str = "transcribe"
+    """What was asked for: `transcribe`, or `translate` into English."""
+    word_timestamps: bool = True
+    """Whether word times were asked for: decides if verbose_json has a `words` key at all."""
 
     @property
     def text(self) -> str:
-        """The whole text, segments joined by spaces."""
-        return " ".join(segment.text for segment in self.segments if segment.text)
+        """The whole text."""
+        return self.joined(self.segments)
+
+    def joined(self, segments: Iterable[Segment]) -> str:
+        """Return the text of some of the segments, with spaces between them where the language is written so."""
+        text, unspaced = "", False
+        for segment in segments:
+            if segment.text:
+                follows_unspaced, unspaced = unspaced, self._is_unspaced(segment)
+                text += ("" if not text or (follows_unspaced and unspaced) else " ") + segment.text
+        return text
+
+    def _is_unspaced(self, segment: Segment) -> bool:
+        # A translation is English, whatever the segment was spoken in.
+        return self.task != "translate" and segment.language in UNSPACED_LANGUAGES

@@ -33,11 +33,19 @@ class Mesh:
 
 
 async def transcribe(
-    mesh: Mesh, file: SpoolFile, options: TranscribeOptions, request_id: str, progress: OnProgress
+    mesh: Mesh, file: SpoolFile, options: TranscribeOptions, caller: str, request_id: str, progress: OnProgress
 ) -> Transcript:
     """Turn the recording in `file` into a transcript.
 
     Cancelling this coroutine ends the decoder and both calls.
+
+    Args:
+        mesh: the services.
+        file: the recording.
+        options: what is wanted of it.
+        caller: who asks, as `keys.opaque_name` calls him.
+        request_id: goes with every call.
+        progress: is told how far it has come.
 
     Raises:
         MeshError: the file is no recording that can be read, or a service failed.
@@ -48,21 +56,22 @@ async def transcribe(
     progress("decoding", 0.0)
     async with decode(file.fileno(), DecodeLimits(max_seconds=mesh.max_audio_seconds)) as decoding:
         await decoding.probe()
-        recognition, diarization = await _listen(mesh, decoding.pcm(), options, request_id, progress)
-    return _merged(recognition, diarization, tuple(warning.message for warning in decoding.warnings))
+        recognition, diarization = await _listen(mesh, decoding.pcm(), options, caller, request_id, progress)
+    return _merged(options, recognition, diarization, tuple(warning.message for warning in decoding.warnings))
 
 
 async def _listen(
-    mesh: Mesh, pcm: AsyncIterator[bytes], options: TranscribeOptions, request_id: str, progress: OnProgress
+    mesh: Mesh,
+    pcm: AsyncIterator[bytes],
+    options: TranscribeOptions,
+    caller: str,
+    request_id: str,
+    progress: OnProgress,
 ) -> tuple[Recognition, Diarization | None]:
     done = _Shares(progress)
     heard, spoken = _Feed(), _Feed()
     recognizing = mesh.asr.recognize(
-        heard.chunks(),
-        model=options.model,
-        language=options.language,
-        request_id=request_id,
-        progress=done.share(),
+        heard.chunks(), options, caller=caller, request_id=request_id, progress=done.share()
     )
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -144,7 +153,12 @@ def _first(group: BaseExceptionGroup[MeshError]) -> MeshError:
     return error
 
 
-def _merged(recognition: Recognition, diarization: Diarization | None, warnings: tuple[str, ...]) -> Transcript:
+def _merged(
+    options: TranscribeOptions,
+    recognition: Recognition,
+    diarization: Diarization | None,
+    warnings: tuple[str, ...],
+) -> Transcript:
     segments, speakers = recognition.segments, tuple[str, ...]()
     if diarization is not None:
         segments, speakers = merge(segments, diarization.turns, diarization.exclusive_turns)
@@ -157,4 +171,7 @@ def _merged(recognition: Recognition, diarization: Diarization | None, warnings:
         diarized=diarization is not None,
         speakers=speakers,
         warnings=warnings,
+        suppressed=recognition.suppressed,
+        task=options.task,
+        word_timestamps=options.word_timestamps,
     )

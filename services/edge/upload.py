@@ -15,9 +15,9 @@ from services.runtime.errors import Fault, MeshError, invalid_field
 T = TypeVar("T")
 
 _CHUNK_BYTES = 256 * 1024
-_LONGEST_VALUE_BYTES = 1024
+_VALUE_CHUNK_BYTES = 1024
 # What boundaries, part headers and the other fields may add to the file itself.
-_FORM_BYTES = 64 * 1024
+_FORM_BYTES = 64 * 1024 + sum(FIELDS.values())
 
 # How aiohttp says that a body is not what it claims to be.
 _MALFORMED = (ValueError, AssertionError, RuntimeError, HttpProcessingError, web.RequestPayloadError)
@@ -123,9 +123,9 @@ async def _receive_file(part: BodyPartReader, spool: Spool, max_bytes: int, stal
 
 async def _receive_value(name: str, part: BodyPartReader, stall_seconds: float) -> str:
     value = bytearray()
-    while chunk := await _in_time(part.read_chunk(_LONGEST_VALUE_BYTES), stall_seconds):
+    while chunk := await _in_time(part.read_chunk(_VALUE_CHUNK_BYTES), stall_seconds):
         value += chunk
-        if len(value) > _LONGEST_VALUE_BYTES:
+        if len(value) > FIELDS[name]:
             raise invalid_field(name, f"The field '{name}' is longer than any value that is allowed.")
     try:
         return value.decode()

@@ -30,6 +30,29 @@ QUEUE_WAIT_SECONDS = Histogram(
 QUEUE_REFUSED = Counter("speechmesh_queue_refused_total", "Requests refused because the queue was full", ["service"])
 AUDIO_SECONDS = Counter("speechmesh_audio_seconds_total", "Audio worked through", ["service"])
 BUSY_SECONDS = Counter("speechmesh_busy_seconds_total", "Time spent working on audio or text", ["service"])
+ASR_QUEUE_WINDOWS = Gauge("speechmesh_asr_queue_windows", "Windows that wait for a worker", ["lane"])
+ASR_EXPECTED_WAIT_SECONDS = Gauge(
+    "speechmesh_asr_expected_wait_seconds", "How long the audio that waits before the long lane will take"
+)
+ASR_BATCH_SECONDS = Histogram(
+    "speechmesh_asr_batch_seconds", "Time that a worker takes for a batch", ["stage"], buckets=_SECONDS
+)
+ASR_BATCH_WINDOWS = Histogram(
+    "speechmesh_asr_batch_windows", "Windows in a batch", ["stage"], buckets=(1, 2, 3, 4, 6, 8, 12, 16)
+)
+ASR_BATCH_FILL = Histogram(
+    "speechmesh_asr_batch_fill_ratio",
+    "Windows in a batch over the most it could hold",
+    ["stage"],
+    buckets=(0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0),
+)
+ASR_REAL_TIME_FACTOR = Gauge(
+    "speechmesh_asr_real_time_factor", "Seconds for a second of audio when all workers are busy; moving mean"
+)
+ASR_ENCODED_SECONDS = Counter("speechmesh_asr_encoded_seconds_total", "Length of encoded windows, padding included")
+ASR_PADDING_SECONDS = Counter("speechmesh_asr_padding_seconds_total", "Padding in encoded windows: what is wasted")
+ASR_RETRIES = Counter("speechmesh_asr_retries_total", "Windows that went round again, by what was tried", ["kind"])
+ASR_SUPPRESSED = Counter("speechmesh_asr_suppressed_total", "Texts that were held back", ["reason"])
 READY = Gauge("speechmesh_ready", "1 once the process has warmed up and until it drains")
 
 

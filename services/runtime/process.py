@@ -30,7 +30,7 @@ def begin(name: str, settings_type: type[S]) -> S:
     settings = load_settings(settings_type)
     configure_logs(name, settings.log_level, settings.log_format)
     if isinstance(settings, EngineSettings):
-        calm_threads(settings.threads)
+        calm_threads(settings.threads_of_one_computation)
     return settings
 
 

@@ -14,16 +14,11 @@ if TYPE_CHECKING:
 
 
 class Recording:
-    """PCM as it comes in, bounded.
+    """PCM as it comes in, kept as a whole."""
 
-    Args:
-        max_seconds: most audio that is taken.
-    """
-
-    def __init__(self, max_seconds: float) -> None:
+    def __init__(self) -> None:
         self._pcm = bytearray()
         self._byte_count = 0
-        self._max_seconds = max_seconds
 
     @property
     def seconds(self) -> float:
@@ -31,20 +26,9 @@ class Recording:
         return seconds(self._byte_count)
 
     def append(self, chunk: bytes) -> None:
-        """Add a chunk; raises MeshError (INVALID, TOO_LARGE) when it is malformed or one too many."""
-        if len(chunk) > MAX_CHUNK_BYTES:
-            raise invalid_field("audio", f"A message carries at most {MAX_CHUNK_BYTES} bytes of audio.")
-        if len(chunk) % SAMPLE_BYTES:
-            raise invalid_field("audio", "A message must carry whole 16-bit samples: an even number of bytes.")
+        """Add a chunk of whole samples."""
         self._pcm += chunk
         self._byte_count += len(chunk)
-        if self.seconds > self._max_seconds:
-            raise MeshError(
-                Fault.TOO_LARGE,
-                f"Recordings of up to {self._max_seconds:g} seconds are taken.",
-                code="recording_too_long",
-                field="audio",
-            )
 
     def samples(self) -> NDArray[np.float32]:
         """Return the samples as float32 in [-1, 1), shape (n,), and let the PCM go: to be called once."""
@@ -72,13 +56,31 @@ async def receive_config(requests: AsyncIterator[Any]) -> Any:
     raise invalid_field("config", "The first message must carry `config`.")
 
 
-async def receive_audio(requests: AsyncIterator[Any], recording: Recording) -> None:
-    """Append the `audio` of every further message to `recording`.
+async def receive_audio(requests: AsyncIterator[Any], max_seconds: float) -> AsyncIterator[bytes]:
+    """Yield the `audio` of every further message: whole samples, at most `MAX_CHUNK_BYTES`.
+
+    Args:
+        requests: messages with a oneof `request` of `config` and `audio`.
+        max_seconds: most audio that is taken in all.
 
     Raises:
-        MeshError: INVALID for a message out of order; what `Recording.append` raises.
+        MeshError: INVALID for a message that is malformed or out of order, TOO_LARGE for one too many.
     """
+    byte_count = 0
     async for request in requests:
         if request.WhichOneof("request") != "audio":
             raise invalid_field("audio", "After the first message, every message carries `audio`.")
-        recording.append(request.audio)
+        chunk: bytes = request.audio
+        if len(chunk) > MAX_CHUNK_BYTES:
+            raise invalid_field("audio", f"A message carries at most {MAX_CHUNK_BYTES} bytes of audio.")
+        if len(chunk) % SAMPLE_BYTES:
+            raise invalid_field("audio", "A message must carry whole 16-bit samples: an even number of bytes.")
+        byte_count += len(chunk)
+        if seconds(byte_count) > max_seconds:
+            raise MeshError(
+                Fault.TOO_LARGE,
+                f"Recordings of up to {max_seconds:g} seconds are taken.",
+                code="recording_too_long",
+                field="audio",
+            )
+        yield chunk

@@ -108,6 +108,11 @@ class EngineSettings(ServiceSettings):
     queue_limit: int = Field(default=16, ge=1, le=10_000)
     """Requests taken at once, running or waiting; one more is refused and told when to come back."""
 
+    @property
+    def threads_of_one_computation(self) -> int:
+        """How many threads the libraries are told to use for one computation."""
+        return self.threads
+
 
 def variable(settings: type[BaseSettings], field: str) -> str:
     """Return the name of the environment variable that sets `field`."""

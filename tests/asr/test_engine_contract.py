@@ -1,102 +1,124 @@
-"""One suite for every transcriber: the fake one, and Whisper with real weights."""
+"""One suite for every engine: the fake one, and Whisper with real weights."""
 
 import wave
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from services.asr.engine import Listener, Segment, Transcriber
+from services.asr.engine import Encoding, Engine, Hypothesis, Prompt, Task
 from services.audio.pcm import SAMPLE_RATE
-from services.runtime.worker import Cancelled
-from tests.asr.fake_engine import FakeTranscriber
+from tests.asr.fake_engine import FakeEngine, tone
+
+_SECONDS = 15
 
 
 @pytest.fixture(scope="module", params=["fake", pytest.param("whisper", marks=[pytest.mark.model, pytest.mark.slow])])
-def transcriber(request: pytest.FixtureRequest) -> Transcriber:
+def engine(request: pytest.FixtureRequest) -> Engine:
     if request.param == "fake":
-        return FakeTranscriber(languages=("en",))
-    from services.asr.whisper import WhisperTranscriber
+        return FakeEngine(languages=("en",))
+    from services.asr.whisper import WhisperEngine
 
     folder: Path = request.getfixturevalue("tiny_en")
-    return WhisperTranscriber("tiny.en", folder, device="cpu", compute_type="int8", threads=2)
+    return WhisperEngine("tiny.en", folder, device="cpu", compute_type="int8", workers=2, threads=1)
 
 
 @pytest.fixture(scope="module")
-def speech(two_speakers: Path) -> NDArray[np.float32]:
-    with wave.open(str(two_speakers)) as file:
-        pcm = file.readframes(file.getnframes())
-    return np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
+def windows(request: pytest.FixtureRequest, engine: Engine) -> list[NDArray[np.int16]]:
+    if isinstance(engine, FakeEngine):
+        return [tone((seconds, 9000), (1.0, 0)) for seconds in (2.0, 4.0, 7.0)]
+    with wave.open(str(request.getfixturevalue("two_speakers"))) as file:
+        pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    return [pcm[7 * SAMPLE_RATE : 13 * SAMPLE_RATE], pcm[12 * SAMPLE_RATE : 22 * SAMPLE_RATE], pcm[-8 * SAMPLE_RATE :]]
 
 
-class Recorder:
-    def __init__(self, stop_after: int | None = None) -> None:
-        self.segments: list[Segment] = []
-        self.progress: list[float] = []
-        self._stop_after = stop_after
-
-    @property
-    def listener(self) -> Listener:
-        return Listener(self.segments.append, self.progress.append, self._cancelled)
-
-    def _cancelled(self) -> bool:
-        return self._stop_after is not None and len(self.segments) >= self._stop_after
+def _prompts(engine: Engine, count: int, *, timestamps: bool = False) -> list[Prompt]:
+    return [engine.prompt("en", Task.TRANSCRIBE, (), timestamps=timestamps)] * count
 
 
-def test_speech_gives_words_with_lawful_times(transcriber: Transcriber, speech: NDArray[np.float32]) -> None:
-    recorder = Recorder()
-
-    recognition = transcriber.transcribe(speech, "en", recorder.listener)
-
-    duration = len(speech) / SAMPLE_RATE
-    words = [word for segment in recorder.segments for word in segment.words]
-    times = [time for word in words for time in (word.start, word.end)]
-    assert len(words) > 10
-    assert times == sorted(times)
-    assert times[0] >= 0
-    assert times[-1] <= duration
-    assert all(segment.start == segment.words[0].start for segment in recorder.segments)
-    assert all(segment.end == segment.words[-1].end for segment in recorder.segments)
-    assert all(0 <= word.probability <= 1 for word in words)
-    assert recognition.language == "en"
-    assert 0 < recognition.speech_seconds <= duration
+def _decode_alone(engine: Engine, encodings: Sequence[Encoding], prompts: Sequence[Prompt]) -> list[Hypothesis]:
+    return [
+        hypothesis
+        for encoding, prompt in zip(encodings, prompts, strict=True)
+        for hypothesis in engine.decode([encoding], [prompt], 5)
+    ]
 
 
-def test_segments_are_what_their_words_say(transcriber: Transcriber, speech: NDArray[np.float32]) -> None:
-    recorder = Recorder()
+@pytest.mark.parametrize("timestamps", [False, True])
+def test_a_window_gives_the_same_alone_and_in_a_batch(
+    engine: Engine, windows: list[NDArray[np.int16]], timestamps: bool
+) -> None:
+    encodings = engine.encode(windows, _SECONDS)
+    prompts = _prompts(engine, len(windows), timestamps=timestamps)
 
-    transcriber.transcribe(speech, None, recorder.listener)
+    together = engine.decode(encodings, prompts, 5)
 
-    for segment in recorder.segments:
-        assert "".join(word.text for word in segment.words).split() == segment.text.split()
-        assert 0 <= segment.confidence <= 1
-        assert segment.average_log_probability <= 0
-
-
-def test_progress_only_grows_and_ends_at_the_end(transcriber: Transcriber, speech: NDArray[np.float32]) -> None:
-    recorder = Recorder()
-
-    transcriber.transcribe(speech, "en", recorder.listener)
-
-    assert recorder.progress == sorted(recorder.progress)
-    assert recorder.progress[-1] == pytest.approx(len(speech) / SAMPLE_RATE, abs=1.0)
+    assert together == _decode_alone(engine, encodings, prompts)
+    assert all(hypothesis.text for hypothesis in together)
 
 
-@pytest.mark.parametrize("sample_count", [0, 1, 1599, 16_000, 80_000])
-def test_silence_of_any_length_gives_nothing(transcriber: Transcriber, sample_count: int) -> None:
-    recorder = Recorder()
+def test_encoding_does_not_depend_on_the_batch(engine: Engine, windows: list[NDArray[np.int16]]) -> None:
+    together = engine.encode(windows, _SECONDS)
+    alone = [encoding for window in windows for encoding in engine.encode([window], _SECONDS)]
+    prompts = _prompts(engine, len(windows))
 
-    recognition = transcriber.transcribe(np.zeros(sample_count, np.float32), None, recorder.listener)
-
-    assert recorder.segments == []
-    assert recognition.speech_seconds == 0
+    assert _decode_alone(engine, together, prompts) == _decode_alone(engine, alone, prompts)
 
 
-def test_a_cancelled_listener_stops_the_work(transcriber: Transcriber, speech: NDArray[np.float32]) -> None:
-    recorder = Recorder(stop_after=1)
+def test_words_lie_inside_the_window_and_say_the_text(engine: Engine, windows: list[NDArray[np.int16]]) -> None:
+    for window in windows:
+        (encoding,) = engine.encode([window], _SECONDS)
+        (prompt,) = _prompts(engine, 1)
+        (hypothesis,) = engine.decode([encoding], [prompt], 5)
 
-    with pytest.raises(Cancelled):
-        transcriber.transcribe(speech, "en", recorder.listener)
+        words = engine.align(encoding, len(window) / SAMPLE_RATE, prompt, hypothesis)
 
-    assert len(recorder.segments) <= 2
+        times = [time for word in words for time in (word.start, word.end)]
+        assert times == sorted(times)
+        assert times[0] >= 0
+        assert times[-1] <= len(window) / SAMPLE_RATE + 0.02
+        assert all(0 <= word.probability <= 1 for word in words)
+        assert "".join(word.text for word in words).split() == hypothesis.text.split()
+
+
+def test_evidence_is_in_range(engine: Engine, windows: list[NDArray[np.int16]]) -> None:
+    encodings = engine.encode(windows, _SECONDS)
+
+    for hypothesis in engine.decode(encodings, _prompts(engine, len(windows)), 5):
+        assert hypothesis.average_log_probability <= 0
+        assert 0 <= hypothesis.no_speech_probability <= 1
+        assert hypothesis.compression_ratio > 0
+        assert hypothesis.complete
+
+
+def test_odds_of_languages_sum_up_to_one(engine: Engine, windows: list[NDArray[np.int16]]) -> None:
+    (encoding,) = engine.encode(windows[:1], _SECONDS)
+
+    odds = engine.detect_language(encoding, 0.0, 5.0)
+
+    assert set(odds) <= set(engine.languages)
+    assert sum(odds.values()) == pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("temperature", [0.4, 1.0])
+def test_sampling_depends_on_the_window_alone(
+    engine: Engine, windows: list[NDArray[np.int16]], temperature: float
+) -> None:
+    encodings = engine.encode(windows, _SECONDS)
+    (prompt,) = _prompts(engine, 1)
+    first = engine.sampler().sample(encodings[0], prompt, temperature)
+    engine.sampler().sample(encodings[1], prompt, temperature)
+
+    assert engine.sampler().sample(encodings[0], prompt, temperature) == first
+
+
+def test_context_is_counted_in_tokens(engine: Engine) -> None:
+    context = engine.context("Nuzhat al-Zaman, Zau al-Makan")
+
+    with_context = engine.prompt("en", Task.TRANSCRIBE, context, timestamps=False)
+
+    assert 2 < len(context) <= engine.longest_context
+    assert engine.context("  ") == ()
+    assert len(with_context.tokens) > len(engine.prompt("en", Task.TRANSCRIBE, (), timestamps=False).tokens)

@@ -67,7 +67,8 @@ def test_programs_start_with_the_engines_and_end_with_the_front() -> None:
 
 def test_each_engine_is_told_its_own_number_of_threads() -> None:
     planned = {program.name: program.env for program in programs(SITE, settings())}
-    assert planned["asr"]["SPEECHMESH_ASR_THREADS"] == "4"
+    assert planned["asr"]["SPEECHMESH_ASR_THREADS"] == "8"
+    assert planned["diarize"]["SPEECHMESH_DIARIZE_THREADS"] == "4"
     assert planned["summarize"]["SPEECHMESH_SUMMARIZE_THREADS"] == "8"
     # What OpenMP makes of it is each process's own business: see runtime.threads.
     assert "OMP_NUM_THREADS" not in planned["asr"]

@@ -36,8 +36,8 @@ def test_the_services_understand_all_that_they_are_told(
     assert service().metrics_listen.startswith("127.0.0.1:")
 
 
-@pytest.mark.parametrize(("cores", "asr", "diarize"), [(1, "1", "1"), (2, "1", "1"), (5, "2", "3"), (8, "4", "4")])
-def test_asr_and_diarize_share_the_cores_of_a_machine(cores: int, asr: str, diarize: str) -> None:
+@pytest.mark.parametrize(("cores", "asr", "diarize"), [(1, "1", "1"), (2, "2", "1"), (5, "5", "3"), (8, "8", "4")])
+def test_asr_has_a_worker_for_every_core_and_diarize_a_team_on_half_of_them(cores: int, asr: str, diarize: str) -> None:
     threads = thread_settings(PROFILES[ProfileName.CPU], cores)
     assert threads["SPEECHMESH_ASR_THREADS"] == asr
     assert threads["SPEECHMESH_DIARIZE_THREADS"] == diarize

@@ -1,8 +1,8 @@
 """The whole mesh on loopback with engines that need no models."""
 
+import asyncio
 import contextlib
 import io
-import threading
 import wave
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -16,20 +16,17 @@ from aiohttp.test_utils import TestClient, TestServer
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 
-from services.asr.device import Device
-from services.asr.engine import Models
-from services.asr.server import AsrServicer
 from services.diarize.server import DiarizeServicer
 from services.edge.app import make_app
 from services.edge.config import EdgeSettings
 from services.edge.keys import KeyRing
 from services.runtime.admission import Admission
 from services.runtime.lifecycle import Loading
+from services.runtime.spans import to_duration, to_progress, to_span
 from services.summarize.server import SummarizeServicer
-from speechmesh.asr.v1 import asr_pb2_grpc
+from speechmesh.asr.v1 import asr_pb2, asr_pb2_grpc
 from speechmesh.diarize.v1 import diarize_pb2_grpc
 from speechmesh.summarize.v1 import summarize_pb2_grpc
-from tests.asr.fake_engine import FakeTranscriber
 from tests.diarize.fake_engine import FakeDiarizer
 from tests.loopback import serving
 from tests.summarize.fake_engine import FakeSummarizer
@@ -38,11 +35,80 @@ KEY = "sk-of-the-tests"
 AUTH = {"Authorization": f"Bearer {KEY}"}
 
 
+class FakeAsr(asr_pb2_grpc.AsrServiceServicer):
+    """Hears a word in every second, holds back a phrase at the end, and keeps what it was asked.
+
+    Args:
+        can_translate: whether its model can.
+        failure: when given, how every request ends when its first audio comes.
+        hold: whether every request waits for ever when its first audio comes.
+    """
+
+    def __init__(self, *, can_translate: bool = True, failure: Exception | None = None, hold: bool = False) -> None:
+        self._can_translate = can_translate
+        self._failure = failure
+        self._hold = hold
+        self.configs: list[asr_pb2.RecognitionConfig] = []
+        self.running = asyncio.Event()
+        self.cancelled = asyncio.Event()
+
+    async def Recognize(self, request_iterator: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+        config = (await anext(request_iterator)).config
+        self.configs.append(config)
+        language, probability = (config.language_code, 1.0) if config.language_code else ("en", 0.9)
+        seconds, heard = 0.0, 0
+        async for request in request_iterator:
+            await self._take_up()
+            seconds += len(request.audio) / 32_000
+            while heard < int(seconds):
+                yield asr_pb2.RecognizeResponse(segment=_word_heard(heard, language, probability))
+                heard += 1
+        yield asr_pb2.RecognizeResponse(progress=to_progress(seconds, 1.0))
+        yield asr_pb2.RecognizeResponse(
+            suppressed=asr_pb2.SuppressedText(
+                span=to_span(max(seconds - 0.25, 0.0), seconds),
+                text="Thanks for watching!",
+                reason=asr_pb2.SuppressedText.REASON_STOCK_PHRASE,
+            )
+        )
+        yield asr_pb2.RecognizeResponse(
+            summary=asr_pb2.RecognitionSummary(
+                model="base",
+                language_code=language,
+                language_probability=probability,
+                audio_duration=to_duration(seconds),
+                speech_duration=to_duration(heard),
+            )
+        )
+
+    async def ListModels(self, request: Any, context: Any) -> Any:
+        names = {"base": "Whisper Base", "large-v3-turbo": "large-v3-turbo"}
+        languages = [asr_pb2.Language(code="en", name="english"), asr_pb2.Language(code="de", name="german")]
+        models = [
+            asr_pb2.Model(
+                id=model, display_name=name, runs="base", languages=languages, can_translate=self._can_translate
+            )
+            for model, name in names.items()
+        ]
+        return asr_pb2.ListModelsResponse(models=models, device=asr_pb2.Device(kind=asr_pb2.Device.KIND_CPU))
+
+    async def _take_up(self) -> None:
+        self.running.set()
+        if self._failure is not None:
+            raise self._failure
+        if self._hold:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                self.cancelled.set()
+                raise
+
+
 @dataclass
 class FakeMesh:
     """Three services on loopback and the edge in front of them."""
 
-    transcriber: FakeTranscriber = field(default_factory=lambda: FakeTranscriber("base"))
+    asr: FakeAsr = field(default_factory=FakeAsr)
     diarizer: FakeDiarizer = field(default_factory=FakeDiarizer)
     summarizer: FakeSummarizer = field(default_factory=FakeSummarizer)
     settings: dict[str, Any] = field(default_factory=dict)
@@ -67,30 +133,37 @@ class FakeMesh:
             yield client
 
     def _services(self) -> dict[str, Any]:
-        models: Loading[Models] = Loading()
-        models.set(Models({"base": self.transcriber}, {"large-v3-turbo": "base"}, {"base": "Whisper Base"}))
         diarizer: Loading[Any] = Loading()
         diarizer.set(self.diarizer)
         summarizer: Loading[Any] = Loading()
         summarizer.set(self.summarizer)
-        asr = AsrServicer(models, Device("cpu"), Admission("asr", 8, 4), 3600)
         diarize = DiarizeServicer(diarizer, Admission("diarize", 8, 1), 3600)
         summarize = SummarizeServicer(summarizer, Admission("summarize", 8, 1))
         return {
-            "asr": lambda server: asr_pb2_grpc.add_AsrServiceServicer_to_server(asr, server),
+            "asr": lambda server: asr_pb2_grpc.add_AsrServiceServicer_to_server(self.asr, server),
             "diarize": lambda server: diarize_pb2_grpc.add_DiarizeServiceServicer_to_server(diarize, server),
             "summarize": lambda server: summarize_pb2_grpc.add_SummarizeServiceServicer_to_server(summarize, server),
         }
 
 
+def _word_heard(second: int, language: str, language_probability: float) -> asr_pb2.Segment:
+    span = to_span(second + 0.1, second + 0.9)
+    word = asr_pb2.Word(span=span, text=f" word{second}.", probability=0.9)
+    return asr_pb2.Segment(
+        span=span,
+        text=f"word{second}.",
+        words=[word],
+        confidence=0.9,
+        average_log_probability=-0.1,
+        no_speech_probability=0.01,
+        compression_ratio=1.0,
+        language_code=language,
+        language_probability=language_probability,
+    )
+
+
 def _healthy(server: grpc.aio.Server) -> None:
     health_pb2_grpc.add_HealthServicer_to_server(HealthServicer(), server)
-
-
-def held() -> tuple[FakeTranscriber, threading.Event]:
-    """Return a transcriber that waits, and what lets it go on."""
-    hold = threading.Event()
-    return FakeTranscriber("base", hold=hold), hold
 
 
 def tone(seconds: float) -> bytes:

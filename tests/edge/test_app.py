@@ -1,8 +1,7 @@
 import json
 from pathlib import Path
-from typing import Any
 
-from tests.edge.fake_mesh import FakeMesh, form, post
+from tests.edge.fake_mesh import FakeAsr, FakeMesh, form, post
 
 
 async def test_unknown_addresses_and_methods_answer_in_json(tmp_path: Path) -> None:
@@ -16,12 +15,7 @@ async def test_unknown_addresses_and_methods_answer_in_json(tmp_path: Path) -> N
 
 
 async def test_an_unexpected_failure_hides_its_text(tmp_path: Path) -> None:
-    mesh = FakeMesh()
-
-    def explode(*_: Any) -> None:
-        raise RuntimeError("secret detail")
-
-    mesh.transcriber.transcribe = explode  # type: ignore[method-assign,assignment]
+    mesh = FakeMesh(asr=FakeAsr(failure=RuntimeError("secret detail")))
 
     status, _, _, text = await post(tmp_path, form(), mesh)
 

@@ -19,7 +19,7 @@ from tests.edge.lawful import order_words
 def segment_of(words: list[Word], speaker: int | None = None) -> Segment:
     text = "".join(word.text for word in words).strip()
     start, end = (words[0].start, words[-1].end) if words else (0.0, 0.0)
-    return Segment(start, end, text, tuple(words), 0.9, -0.2, 0.0, 1.0, "en", speaker)
+    return Segment(start, end, text, tuple(words), 0.9, -0.2, 0.0, 1.0, "en", 1.0, speaker)
 
 
 def evenly(tokens: list[str], step: float = 0.3, start: float = 0.0) -> Segment:
@@ -118,7 +118,7 @@ def test_a_cue_of_no_length_gets_one() -> None:
 
 def test_a_segment_whose_words_are_not_known_is_cut_all_the_same() -> None:
     text = " ".join(["something"] * 30)
-    segment = Segment(0.0, 12.0, text, (), 0.9, -0.2, 0.0, 1.0, "en")
+    segment = Segment(0.0, 12.0, text, (), 0.9, -0.2, 0.0, 1.0, "en", 1.0)
     cues = captions([segment], 60.0)
     assert " ".join(line for cue in cues for line in cue.lines) == text
     assert cues[-1].end == 12000

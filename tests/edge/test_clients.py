@@ -1,16 +1,32 @@
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from services.edge.clients import AsrClient, DiarizeClient
+from services.edge.clients import AsrClient, DiarizeClient, Recognition
+from services.edge.form import TranscribeOptions
 from services.edge.tiers import Tier
-from services.runtime.errors import Fault, MeshError
+from services.edge.transcript import Suppressed
+from services.runtime.errors import Fault, MeshError, invalid_field
 from services.runtime.spans import to_duration, to_span
 from speechmesh.asr.v1 import asr_pb2, asr_pb2_grpc
 from speechmesh.diarize.v1 import diarize_pb2, diarize_pb2_grpc
 from tests.loopback import serving
+
+OPTIONS = TranscribeOptions(
+    model="base",
+    language=None,
+    diarize=False,
+    speakers=0,
+    response_format="json",
+    task="transcribe",
+    prompt="",
+    hotwords=(),
+    beam_size=0,
+    word_timestamps=True,
+)
 
 
 async def _pcm() -> AsyncIterator[bytes]:
@@ -26,7 +42,11 @@ class _Asr(asr_pb2_grpc.AsrServiceServicer):
     async def Recognize(self, request_iterator: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
         self.received = [request async for request in request_iterator]
         word = asr_pb2.Word(span=to_span(0.5, 1), text=" hi", probability=0.5)
-        yield asr_pb2.RecognizeResponse(segment=asr_pb2.Segment(span=to_span(0.5, 1), text="hi", words=[word]))
+        segment = asr_pb2.Segment(span=to_span(0.5, 1), text="hi", words=[word], language_probability=0.75)
+        yield asr_pb2.RecognizeResponse(segment=segment)
+        for reason in [*asr_pb2.SuppressedText.Reason.values(), 99]:
+            suppressed = asr_pb2.SuppressedText(span=to_span(1, 1.5), text="Bye.", reason=reason)
+            yield asr_pb2.RecognizeResponse(suppressed=suppressed)
         yield asr_pb2.RecognizeResponse(
             summary=asr_pb2.RecognitionSummary(model="base", language_code="en", audio_duration=to_duration(2))
         )
@@ -34,7 +54,9 @@ class _Asr(asr_pb2_grpc.AsrServiceServicer):
     async def ListModels(self, request: Any, context: Any) -> Any:
         self.asked += 1
         device = asr_pb2.Device(kind=asr_pb2.Device.KIND_CUDA, name="A100", memory_mib=80_000)
-        return asr_pb2.ListModelsResponse(models=[asr_pb2.Model(id="base", runs="base")], device=device)
+        return asr_pb2.ListModelsResponse(
+            models=[asr_pb2.Model(id="base", runs="base", can_translate=True)], device=device
+        )
 
 
 class _Diarize(diarize_pb2_grpc.DiarizeServiceServicer):
@@ -44,18 +66,76 @@ class _Diarize(diarize_pb2_grpc.DiarizeServiceServicer):
         yield diarize_pb2.DiarizeResponse(diarization=diarize_pb2.Diarization(turns=[turn], exclusive_turns=[turn]))
 
 
+async def _recognize(tier: Tier, options: TranscribeOptions = OPTIONS) -> Recognition:
+    return await AsrClient(tier, 10).recognize(
+        _pcm(), options, caller="key:17", request_id="job-17", progress=lambda ratio: None
+    )
+
+
 async def test_a_recording_goes_out_as_config_and_audio_and_comes_back_as_values() -> None:
     asr = _Asr()
     async with serving(lambda server: asr_pb2_grpc.add_AsrServiceServicer_to_server(asr, server)) as address:
         tier = Tier("asr", address)
-        heard = await AsrClient(tier, 10).recognize(
-            _pcm(), model="base", language=None, request_id="job-17", progress=lambda ratio: None
-        )
+        heard = await _recognize(tier)
         await tier.close()
 
     assert [request.audio for request in asr.received] == [b"", b"ab", b"cd"]
-    assert asr.received[0].config == asr_pb2.RecognitionConfig(model="base", language_code="")
     assert (heard.model, heard.duration, heard.segments[0].words[0].text) == ("base", 2.0, " hi")
+    assert heard.segments[0].language_probability == 0.75
+
+
+async def test_all_that_was_asked_for_stands_in_the_config() -> None:
+    asr = _Asr()
+    more = replace(
+        OPTIONS, language="de", task="translate", prompt="Minutes.", hotwords=("gRPC", "Ada Lovelace"), beam_size=3
+    )
+    async with serving(lambda server: asr_pb2_grpc.add_AsrServiceServicer_to_server(asr, server)) as address:
+        tier = Tier("asr", address)
+        await _recognize(tier)
+        plain = asr.received[0].config
+        await _recognize(tier, more)
+        full = asr.received[0].config
+        await tier.close()
+
+    assert plain == asr_pb2.RecognitionConfig(model="base", task=asr_pb2.TASK_TRANSCRIBE, caller="key:17")
+    assert full == asr_pb2.RecognitionConfig(
+        model="base",
+        language_code="de",
+        task=asr_pb2.TASK_TRANSLATE,
+        initial_prompt="Minutes.",
+        hint_phrases=["gRPC", "Ada Lovelace"],
+        beam_size=3,
+        caller="key:17",
+    )
+
+
+async def test_the_words_are_asked_for_even_when_the_answer_leaves_them_out() -> None:
+    asr = _Asr()
+    wordless = replace(OPTIONS, response_format="verbose_json", word_timestamps=False)
+    async with serving(lambda server: asr_pb2_grpc.add_AsrServiceServicer_to_server(asr, server)) as address:
+        tier = Tier("asr", address)
+        heard = await _recognize(tier, wordless)
+        await tier.close()
+
+    assert asr.received[0].config.omit_words is False
+    assert heard.segments[0].words
+
+
+async def test_held_back_texts_come_back_with_their_reasons_also_those_of_a_newer_asr() -> None:
+    async with serving(lambda server: asr_pb2_grpc.add_AsrServiceServicer_to_server(_Asr(), server)) as address:
+        tier = Tier("asr", address)
+        heard = await _recognize(tier)
+        await tier.close()
+
+    assert heard.suppressed[0] == Suppressed(1.0, 1.5, "Bye.", "unspecified")
+    assert [suppressed.reason for suppressed in heard.suppressed] == [
+        "unspecified",
+        "no_speech",
+        "outside_speech",
+        "repetition",
+        "stock_phrase",
+        "unspecified",
+    ]
 
 
 async def test_turns_come_back_as_values() -> None:
@@ -86,6 +166,7 @@ async def test_the_offer_is_asked_once_and_outlives_a_short_absence() -> None:
 
     assert first == second == third
     assert asr.asked == 1
+    assert first.models[0].can_translate
     assert (first.gpu_name, first.gpu_memory_mb) == ("A100", 80_000)
 
 
@@ -94,9 +175,7 @@ async def test_a_peer_that_dies_is_a_tier_that_is_unavailable() -> None:
     tier._note(serving=True)
 
     with pytest.raises(MeshError) as failed:
-        await AsrClient(tier, 10).recognize(
-            _pcm(), model="", language=None, request_id="x", progress=lambda ratio: None
-        )
+        await _recognize(tier)
     await tier.close()
 
     assert (failed.value.fault, failed.value.code) == (Fault.UNAVAILABLE, "asr_unavailable")
@@ -113,21 +192,47 @@ async def test_a_model_that_asr_serves_no_more_is_a_wrong_field() -> None:
     async with serving(lambda server: asr_pb2_grpc.add_AsrServiceServicer_to_server(_Changed(), server)) as address:
         tier = Tier("asr", address)
         with pytest.raises(MeshError) as refused:
-            await AsrClient(tier, 10).recognize(
-                _pcm(), model="base", language=None, request_id="x", progress=lambda ratio: None
-            )
+            await _recognize(tier)
         await tier.close()
 
     assert (refused.value.fault, refused.value.field) == (Fault.INVALID, "model")
+
+
+class _Refusing(asr_pb2_grpc.AsrServiceServicer):
+    def __init__(self, field: str) -> None:
+        self._field = field
+
+    async def Recognize(self, request_iterator: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+        raise invalid_field(self._field, "They have 300 tokens together; base takes 223.")
+        yield
+
+
+@pytest.mark.parametrize(
+    ("there", "here"),
+    [
+        ("initial_prompt", "prompt"),
+        ("hint_phrases", "hotwords"),
+        ("task", "task"),
+        ("beam_size", "beam_size"),
+        ("language", "language"),
+    ],
+)
+async def test_a_field_that_asr_refuses_is_named_as_the_form_names_it(there: str, here: str) -> None:
+    refusing = _Refusing(there)
+    async with serving(lambda server: asr_pb2_grpc.add_AsrServiceServicer_to_server(refusing, server)) as address:
+        tier = Tier("asr", address)
+        with pytest.raises(MeshError, match="base takes 223") as refused:
+            await _recognize(tier)
+        await tier.close()
+
+    assert (refused.value.fault, refused.value.code, refused.value.field) == (Fault.INVALID, "invalid_field", here)
 
 
 async def test_no_task_is_left_when_a_service_refuses() -> None:
     async with serving(lambda server: asr_pb2_grpc.add_AsrServiceServicer_to_server(_Changed(), server)) as address:
         tier = Tier("asr", address)
         with pytest.raises(MeshError):
-            await AsrClient(tier, 10).recognize(
-                _pcm(), model="base", language=None, request_id="x", progress=lambda ratio: None
-            )
+            await _recognize(tier)
         await asyncio.sleep(0.05)
         # The loopback server has tasks of its own; ours would be the one that reads the requests.
         left = {task for task in asyncio.all_tasks() if "_consume_request_iterator" in repr(task)}

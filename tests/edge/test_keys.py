@@ -1,8 +1,9 @@
+import re
 from pathlib import Path
 
 import pytest
 
-from services.edge.keys import KeyRing, read_keys
+from services.edge.keys import Caller, KeyRing, opaque_name, read_keys
 from services.runtime.errors import Fault, MeshError
 
 
@@ -41,6 +42,20 @@ def test_no_header_is_anonymous_where_that_is_allowed() -> None:
     assert KeyRing([], allow_anonymous=True).identify(None).key_id is None
     with pytest.raises(MeshError, match="API key is needed"):
         KeyRing([], allow_anonymous=False).identify(None)
+
+
+def test_a_caller_with_a_key_goes_by_its_digest_wherever_he_calls_from() -> None:
+    caller = KeyRing(["sk-one"], allow_anonymous=True).identify("Bearer sk-one")
+
+    assert opaque_name(caller, "192.0.2.1") == opaque_name(caller, "192.0.2.2") == f"key:{caller.key_id}"
+
+
+def test_anonymous_callers_are_told_apart_by_address_and_never_named_by_it() -> None:
+    one, again, other = (opaque_name(Caller(None), address) for address in ("192.0.2.1", "192.0.2.1", "2001:db8::1"))
+
+    assert one == again != other
+    assert re.fullmatch(r"ip:[0-9a-f]{16}", one)
+    assert re.fullmatch(r"ip:[0-9a-f]{16}", opaque_name(Caller(None), None))
 
 
 def test_a_key_file_has_a_key_a_line(tmp_path: Path) -> None:

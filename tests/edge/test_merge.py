@@ -15,7 +15,7 @@ def said(*words: tuple[str, float, float], probability: float = 0.9) -> Segment:
     """Return a segment of (text, start, end) words."""
     made = tuple(Word(text, start, end, probability) for text, start, end in words)
     text = "".join(word.text for word in made).strip()
-    return Segment(made[0].start, made[-1].end, text, made, probability, -0.2, 0.01, 1.1, "en")
+    return Segment(made[0].start, made[-1].end, text, made, probability, -0.2, 0.01, 1.1, "en", 0.97)
 
 
 def evenly(text: str, start: float, step: float = 0.3) -> Segment:
@@ -165,6 +165,17 @@ def test_a_last_word_far_from_its_sentences_turn_stays_where_the_turns_put_it() 
     assert speakers_of(merge(talk, turns, turns)[0])[:4] == [0, 0, 1, 1]
 
 
+def test_a_piece_keeps_the_evidence_of_the_segment_it_was_cut_from() -> None:
+    whole = evenly("one two three. four five six.", 0.0)
+    pieces, _ = merge([whole], [Turn(0.0, 0.9, 0), Turn(0.9, 1.8, 1)], [])
+
+    assert len(pieces) == 2
+    for piece in pieces:
+        kept = replace(piece, start=whole.start, end=whole.end, text=whole.text, words=whole.words, speaker=None)
+        assert replace(kept, confidence=whole.confidence) == whole
+    assert {piece.language_probability for piece in pieces} == {0.97}
+
+
 # --- laws ---
 
 times = st.floats(min_value=-2.0, max_value=40.0, allow_nan=False)
@@ -172,7 +183,7 @@ texts = st.sampled_from([" and", " yes.", " no?", "那", "。", " I", " don't", 
 any_word = st.builds(Word, texts, times, times, st.floats(0.0, 1.0))
 any_segment = st.lists(any_word, max_size=8).map(
     lambda words: Segment(
-        0.0, 1.0, "".join(word.text for word in words).strip(), tuple(words), 0.5, -0.3, 0.1, 1.2, "en"
+        0.0, 1.0, "".join(word.text for word in words).strip(), tuple(words), 0.5, -0.3, 0.1, 1.2, "en", 0.97
     )
 )
 any_talk = st.lists(any_segment, max_size=6).map(lambda talk: list(order_words(talk, math.inf)))

@@ -1,5 +1,6 @@
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.edge.render import FORMATS, render
-from services.edge.transcript import Segment, Transcript, Word
+from services.edge.transcript import Segment, Suppressed, Transcript, Word
 from services.runtime.errors import Fault, MeshError
 
 
 def segment(text: str, start: float, speaker: int | None = None) -> Segment:
     tokens = enumerate(text.split(" "))
     words = tuple(Word(f" {token}", start + n, start + n + 0.8, 0.95, speaker) for n, token in tokens)
-    return Segment(start, words[-1].end, text, words, 0.95, -0.21, 0.01, 1.2, "en", speaker)
+    return Segment(start, words[-1].end, text, words, 0.95, -0.21, 0.01, 1.2, "en", 0.98765, speaker)
 
 
 def transcript(*segments: Segment, diarized: bool = True, duration: float = 125.4) -> Transcript:
@@ -70,7 +71,7 @@ def test_verbose_json_tells_what_the_model_knew() -> None:
     assert [item["id"] for item in answer["segments"]] == [0, 1, 2]
     first = answer["segments"][0]
     assert (first["avg_logprob"], first["no_speech_prob"], first["compression_ratio"]) == (-0.21, 0.01, 1.2)
-    assert first["language"] == "en"
+    assert (first["language"], first["language_probability"]) == ("en", 0.9877)
     assert first["words"][0] == {
         "word": "Hello,",
         "start": 0.0,
@@ -91,10 +92,55 @@ def test_verbose_json_has_all_that_json_has() -> None:
         }
 
 
+def test_verbose_json_lists_what_was_held_back() -> None:
+    held_back = Suppressed(7.00049, 8.5, "Thanks for watching!", "stock_phrase")
+    answer = body(replace(TALK, suppressed=(held_back,)), "verbose_json")
+    assert answer["suppressed"] == [
+        {"start": 7.0, "end": 8.5, "text": "Thanks for watching!", "reason": "stock_phrase"}
+    ]
+    assert "Thanks" not in answer["text"]
+
+
+def test_where_nothing_was_held_back_verbose_json_says_so() -> None:
+    assert body(TALK, "verbose_json")["suppressed"] == []
+
+
+@pytest.mark.parametrize("response_format", ["json", "txt", "srt", "vtt"])
+def test_no_other_format_tells_what_was_held_back(response_format: str) -> None:
+    held_back = Suppressed(7.0, 8.5, "Thanks for watching!", "stock_phrase")
+    assert body(replace(TALK, suppressed=(held_back,)), response_format) == body(TALK, response_format)
+
+
+@pytest.mark.parametrize("task", ["transcribe", "translate"])
+def test_verbose_json_says_which_task_was_asked_for(task: str) -> None:
+    assert body(replace(TALK, task=task), "verbose_json")["task"] == task
+
+
+def test_verbose_json_without_word_times_is_the_same_but_for_the_words() -> None:
+    full, wordless = body(TALK, "verbose_json"), body(replace(TALK, word_timestamps=False), "verbose_json")
+    for item in full["segments"]:
+        del item["words"]
+    assert wordless == full
+
+
+def chinese(*speakers: int | None) -> Transcript:
+    segments = (replace(segment("今天很好", 2.0 * n, who), language="zh") for n, who in enumerate(speakers))
+    return transcript(*segments)
+
+
+@pytest.mark.parametrize("response_format", ["json", "verbose_json"])
+def test_chinese_text_has_no_spaces_between_segments(response_format: str) -> None:
+    assert body(chinese(0, 1, 0), response_format)["text"] == "今天很好" * 3
+
+
+def test_chinese_dialogue_has_no_spaces_between_segments() -> None:
+    assert body(chinese(0, 0, 1), "txt") == "Speaker 1: 今天很好今天很好\nSpeaker 2: 今天很好\n"
+
+
 @given(st.lists(st.floats(0.0, 1e5), min_size=4, max_size=4).map(sorted))
 def test_rounding_keeps_times_in_order(edges: list[float]) -> None:
     word = Word("a", edges[1], edges[2], 0.5)
-    one = Segment(edges[0], edges[2], "a", (word,), 0.5, -1.0, 0.0, 1.0, "en")
+    one = Segment(edges[0], edges[2], "a", (word,), 0.5, -1.0, 0.0, 1.0, "en", 1.0)
     answer = body(transcript(one, duration=edges[3]), "json")
     shown = answer["segments"][0]
     assert shown["start"] <= shown["words"][0]["start"] <= shown["words"][0]["end"] <= shown["end"]
@@ -159,7 +205,7 @@ def test_line_breaks_in_the_text_do_not_break_the_file(response_format: str) -> 
         Word("\n\n", 1.0, 1.0, 0.9),
         Word(" \rthree", 1.0, 2.0, 0.9),
     )
-    broken = Segment(0.0, 2.0, "one\r\n\r\ntwo \rthree", words, 0.9, -0.1, 0.0, 1.0, "en")
+    broken = Segment(0.0, 2.0, "one\r\n\r\ntwo \rthree", words, 0.9, -0.1, 0.0, 1.0, "en", 1.0)
     answer = body(transcript(broken), response_format)
     assert "one two three" in answer
     assert "\r" not in answer
@@ -201,7 +247,7 @@ words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 @given(st.lists(words, min_size=1, max_size=12))
 def test_subtitles_of_any_text_can_be_read_back(texts: list[str]) -> None:
     spoken = tuple(Word(f" {text}", n, n + 0.5, 0.9, 0) for n, text in enumerate(texts))
-    one = Segment(0.0, spoken[-1].end, "".join(w.text for w in spoken), spoken, 0.9, -0.1, 0.0, 1.0, "en", 0)
+    one = Segment(0.0, spoken[-1].end, "".join(w.text for w in spoken), spoken, 0.9, -0.1, 0.0, 1.0, "en", 1.0, 0)
     answers = transcript(one)
     subtitles = list(srt.parse(body(answers, "srt")))
     captions = list(webvtt.WebVTT.from_buffer(io.StringIO(body(answers, "vtt")), strict=True))

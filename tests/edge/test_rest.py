@@ -1,4 +1,5 @@
 import asyncio
+import hashlib
 import json
 import threading
 from pathlib import Path
@@ -8,7 +9,10 @@ import pytest
 import srt
 import webvtt
 
-from tests.edge.fake_mesh import AUTH, FakeMesh, form, held, post, spooled, tone
+from services.edge.keys import Caller, opaque_name
+from services.runtime.errors import invalid_field
+from speechmesh.asr.v1 import asr_pb2
+from tests.edge.fake_mesh import AUTH, KEY, FakeAsr, FakeMesh, form, post, spooled, tone
 from tests.summarize.fake_engine import FakeSummarizer
 
 
@@ -25,6 +29,7 @@ async def test_json_is_as_the_contract_shows_it(tmp_path: Path) -> None:
     assert [segment["speaker"] for segment in answer["segments"]] == ["Speaker 1", "Speaker 2", "Speaker 1"]
     assert answer["segments"][0]["words"] == [{"word": "word0.", "start": 0.1, "end": 0.9}]
     assert answer["segments"][0]["confidence"] == pytest.approx(0.9)
+    assert set(answer) == {"text", "language", "duration", "segments", "speakers", "model"}
     assert headers["X-Request-Id"]
 
 
@@ -71,10 +76,80 @@ async def test_texts_come_as_themselves_or_wrapped_for_the_sdk(
 async def test_verbose_json_carries_the_evidence(tmp_path: Path) -> None:
     _, _, _, text = await post(tmp_path, form(response_format="verbose_json"))
 
-    segment = json.loads(text)["segments"][0]
+    answer = json.loads(text)
+    segment = answer["segments"][0]
     assert segment["avg_logprob"] == pytest.approx(-0.1)
-    assert segment["language"] == "en"
+    assert (segment["language"], segment["language_probability"]) == ("en", 0.9)
     assert segment["words"][0]["probability"] == pytest.approx(0.9)
+    assert answer["task"] == "transcribe"
+    assert answer["suppressed"] == [
+        {"start": 2.75, "end": 3.0, "text": "Thanks for watching!", "reason": "stock_phrase"}
+    ]
+
+
+async def test_verbose_json_can_do_without_words_and_still_knows_the_speakers(tmp_path: Path) -> None:
+    mesh = FakeMesh()
+    _, _, _, text = await post(tmp_path, form(response_format="verbose_json", word_timestamps="false"), mesh)
+
+    segments = json.loads(text)["segments"]
+    assert [segment["speaker"] for segment in segments] == ["Speaker 1", "Speaker 2", "Speaker 1"]
+    assert all("words" not in segment for segment in segments)
+    assert not mesh.asr.configs[0].omit_words
+
+
+async def test_all_that_guides_recognition_reaches_asr(tmp_path: Path) -> None:
+    mesh = FakeMesh()
+    fields = {"task": "translate", "prompt": "Minutes, by Ada.", "hotwords": "gRPC, Łódź", "beam_size": "7"}
+
+    _, _, _, text = await post(tmp_path, form(language="de", response_format="verbose_json", **fields), mesh)
+
+    config = mesh.asr.configs[0]
+    assert (config.task, config.initial_prompt) == (asr_pb2.TASK_TRANSLATE, "Minutes, by Ada.")
+    assert (list(config.hint_phrases), config.beam_size) == (["gRPC", "Łódź"], 7)
+    assert json.loads(text)["task"] == "translate"
+
+
+async def test_the_longest_prompt_and_the_longest_hotwords_reach_asr(tmp_path: Path) -> None:
+    mesh = FakeMesh()
+    prompt, phrase = "𝄞" * 2000, "一" * 2000
+
+    status, _, _, _ = await post(tmp_path, form(prompt=prompt, hotwords=", ".join([phrase] * 100)), mesh)
+
+    assert status == 200
+    assert mesh.asr.configs[0].initial_prompt == prompt
+    assert list(mesh.asr.configs[0].hint_phrases) == [phrase] * 100
+
+
+async def test_asr_knows_callers_apart_but_neither_keys_nor_addresses(tmp_path: Path) -> None:
+    mesh = FakeMesh()
+    async with mesh.client(tmp_path) as client:
+        for headers in (AUTH, AUTH, {}, {}, {"Accept": "text/event-stream"}):
+            answer = await client.post("/v1/transcribe", data=form(diarize="false"), headers=headers)
+            await answer.read()
+
+    with_key, again, *anonymous = [config.caller for config in mesh.asr.configs]
+    assert with_key == again == f"key:{hashlib.sha256(KEY.encode()).hexdigest()[:8]}"
+    assert set(anonymous) == {opaque_name(Caller(None), "127.0.0.1")}
+    assert len(anonymous) == 3
+
+
+async def test_what_asr_refuses_comes_back_under_the_forms_own_name(tmp_path: Path) -> None:
+    refusal = invalid_field("hint_phrases", "They have 300 tokens together; base takes 223.")
+
+    status, _, _, text = await post(tmp_path, form(hotwords="a, b"), FakeMesh(asr=FakeAsr(failure=refusal)))
+
+    assert (status, json.loads(text)["field"]) == (400, "hotwords")
+    assert "223" in json.loads(text)["error"]
+
+
+async def test_a_translation_that_no_model_can_give_is_refused(tmp_path: Path) -> None:
+    mesh = FakeMesh(asr=FakeAsr(can_translate=False))
+
+    status, _, _, text = await post(tmp_path, form(task="translate"), mesh)
+
+    assert (status, json.loads(text)["field"]) == (400, "task")
+    assert "cannot translate" in json.loads(text)["error"]
+    assert mesh.asr.configs == []
 
 
 async def test_fields_may_come_before_the_file(tmp_path: Path) -> None:
@@ -101,6 +176,15 @@ async def test_fields_may_come_before_the_file(tmp_path: Path) -> None:
         ({"speakers": "1.5"}, "speakers", "whole number"),
         ({"speakers": "51"}, "speakers", "50"),
         ({"response_format": "docx"}, "response_format", "json, verbose_json, txt, srt, vtt"),
+        ({"task": "summarize"}, "task", "transcribe, translate"),
+        ({"prompt": "x" * 2001}, "prompt", "2000 characters"),
+        ({"prompt": "x" * 20_000}, "prompt", "longer"),
+        ({"hotwords": "x," * 101}, "hotwords", "100 phrases"),
+        ({"hotwords": "x" * 900_000}, "hotwords", "longer"),
+        ({"beam_size": "11"}, "beam_size", "from 1 to 10"),
+        ({"word_timestamps": "perhaps"}, "word_timestamps", "true or false"),
+        ({"word_timestamps": "false"}, "word_timestamps", "verbose_json"),
+        ({"word_timestamps": "false", "response_format": "srt"}, "word_timestamps", "verbose_json"),
         ({"modle": "base"}, "modle", "model, language"),
         ({"language": "x" * 5000}, "language", "longer"),
     ],
@@ -167,16 +251,15 @@ async def test_diarize_is_not_needed_when_nobody_asked_for_speakers(tmp_path: Pa
 
 
 async def test_a_client_that_leaves_cancels_both_services(tmp_path: Path) -> None:
-    transcriber, _ = held()
-    mesh = FakeMesh(transcriber=transcriber)
+    mesh = FakeMesh(asr=FakeAsr(hold=True))
     mesh.diarizer.gate = threading.Event()
     async with mesh.client(tmp_path) as client:
         posting = asyncio.ensure_future(client.post("/v1/transcribe", data=form(5)))
-        assert await asyncio.to_thread(transcriber.running.wait, 10)
+        assert await asyncio.wait_for(mesh.asr.running.wait(), 10)
         assert await asyncio.to_thread(mesh.diarizer.started.wait, 10)
         posting.cancel()
 
-        assert await asyncio.to_thread(transcriber.cancelled.wait, 10)
+        assert await asyncio.wait_for(mesh.asr.cancelled.wait(), 10)
         assert await asyncio.to_thread(mesh.diarizer.stopped.wait, 10)
     assert spooled(tmp_path) == []
 

@@ -21,6 +21,30 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Task:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TaskEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Task.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TASK_UNSPECIFIED: _Task.ValueType  # 0
+    """TASK_TRANSCRIBE."""
+    TASK_TRANSCRIBE: _Task.ValueType  # 1
+    """The language that is spoken."""
+    TASK_TRANSLATE: _Task.ValueType  # 2
+    """English. Not every model can."""
+
+class Task(_Task, metaclass=_TaskEnumTypeWrapper):
+    """What recognized words are to be in."""
+
+TASK_UNSPECIFIED: Task.ValueType  # 0
+"""TASK_TRANSCRIBE."""
+TASK_TRANSCRIBE: Task.ValueType  # 1
+"""The language that is spoken."""
+TASK_TRANSLATE: Task.ValueType  # 2
+"""English. Not every model can."""
+Global___Task: _TypeAlias = Task  # noqa: Y015
+
 @_typing.final
 class RecognitionConfig(_message.Message):
     """What to recognize and how."""
@@ -29,19 +53,49 @@ class RecognitionConfig(_message.Message):
 
     MODEL_FIELD_NUMBER: _builtins.int
     LANGUAGE_CODE_FIELD_NUMBER: _builtins.int
+    TASK_FIELD_NUMBER: _builtins.int
+    INITIAL_PROMPT_FIELD_NUMBER: _builtins.int
+    HINT_PHRASES_FIELD_NUMBER: _builtins.int
+    BEAM_SIZE_FIELD_NUMBER: _builtins.int
+    OMIT_WORDS_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Id or alias of a served model; empty means the first model of ListModels."""
     language_code: _builtins.str
-    """ISO 639-1 code as ListModels gives it; empty asks for detection."""
+    """ISO 639-1 code as ListModels gives it; empty asks for detection, of every part of the recording anew."""
+    task: Global___Task.ValueType
+    """What the words are to be in; unspecified is TASK_TRANSCRIBE."""
+    initial_prompt: _builtins.str
+    """Text that might have preceded the recording: its style and its names are taken up. Up to 2000 characters."""
+    beam_size: _builtins.int
+    """Hypotheses followed at once, 1 to 10; 0 is the default, 5."""
+    omit_words: _builtins.bool
+    """Leaves the words out of the segments."""
+    caller: _builtins.str
+    """Who asks. Callers are served in turn; requests of one caller share his turns. Empty: this request is a
+    caller of its own. Any text; up to 128 characters.
+    """
+    @_builtins.property
+    def hint_phrases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Words and names that are likely to be said; up to 100. What they and the initial prompt have in tokens
+        together must fit the model (223 for Whisper), or the request is refused.
+        """
+
     def __init__(
         self,
         *,
         model: _builtins.str = ...,
         language_code: _builtins.str = ...,
+        task: Global___Task.ValueType = ...,
+        initial_prompt: _builtins.str = ...,
+        hint_phrases: _abc.Iterable[_builtins.str] | None = ...,
+        beam_size: _builtins.int = ...,
+        omit_words: _builtins.bool = ...,
+        caller: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["language_code", b"language_code", "model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["beam_size", b"beam_size", "caller", b"caller", "hint_phrases", b"hint_phrases", "initial_prompt", b"initial_prompt", "language_code", b"language_code", "model", b"model", "omit_words", b"omit_words", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -86,6 +140,7 @@ class RecognizeResponse(_message.Message):
     PROGRESS_FIELD_NUMBER: _builtins.int
     SEGMENT_FIELD_NUMBER: _builtins.int
     SUMMARY_FIELD_NUMBER: _builtins.int
+    SUPPRESSED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def progress(self) -> _common_pb2.Progress:
         """How far the request has come."""
@@ -98,18 +153,23 @@ class RecognizeResponse(_message.Message):
     def summary(self) -> Global___RecognitionSummary:
         """The last message: what holds for the recording as a whole."""
 
+    @_builtins.property
+    def suppressed(self) -> Global___SuppressedText:
+        """A text that was recognized and held back."""
+
     def __init__(
         self,
         *,
         progress: _common_pb2.Progress | None = ...,
         segment: Global___Segment | None = ...,
         summary: Global___RecognitionSummary | None = ...,
+        suppressed: Global___SuppressedText | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "progress", b"progress", "segment", b"segment", "summary", b"summary"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "progress", b"progress", "segment", b"segment", "summary", b"summary", "suppressed", b"suppressed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "progress", b"progress", "segment", b"segment", "summary", b"summary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "progress", b"progress", "segment", b"segment", "summary", b"summary", "suppressed", b"suppressed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["progress", "segment", "summary"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["progress", "segment", "summary", "suppressed"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -129,6 +189,7 @@ class Segment(_message.Message):
     NO_SPEECH_PROBABILITY_FIELD_NUMBER: _builtins.int
     COMPRESSION_RATIO_FIELD_NUMBER: _builtins.int
     LANGUAGE_CODE_FIELD_NUMBER: _builtins.int
+    LANGUAGE_PROBABILITY_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """The text, as it would be written."""
     confidence: _builtins.float
@@ -141,6 +202,8 @@ class Segment(_message.Message):
     """Length of the text over its zlib-compressed length; high when the text repeats itself."""
     language_code: _builtins.str
     """ISO 639-1 code of the language it was recognized in."""
+    language_probability: _builtins.float
+    """Probability of that language there, 0 to 1; 1 when it was given."""
     @_builtins.property
     def span(self) -> _common_pb2.TimeSpan:
         """Where it lies in the recording."""
@@ -160,14 +223,78 @@ class Segment(_message.Message):
         no_speech_probability: _builtins.float = ...,
         compression_ratio: _builtins.float = ...,
         language_code: _builtins.str = ...,
+        language_probability: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["span", b"span"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["average_log_probability", b"average_log_probability", "compression_ratio", b"compression_ratio", "confidence", b"confidence", "language_code", b"language_code", "no_speech_probability", b"no_speech_probability", "span", b"span", "text", b"text", "words", b"words"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["average_log_probability", b"average_log_probability", "compression_ratio", b"compression_ratio", "confidence", b"confidence", "language_code", b"language_code", "language_probability", b"language_probability", "no_speech_probability", b"no_speech_probability", "span", b"span", "text", b"text", "words", b"words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Segment: _TypeAlias = Segment  # noqa: Y015
+
+@_typing.final
+class SuppressedText(_message.Message):
+    """A text that was recognized and held back, because two independent signs say that nobody said it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Reason:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[SuppressedText._Reason.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        REASON_UNSPECIFIED: SuppressedText._Reason.ValueType  # 0
+        """Not told."""
+        REASON_NO_SPEECH: SuppressedText._Reason.ValueType  # 1
+        """Sound and model agree that nobody speaks."""
+        REASON_OUTSIDE_SPEECH: SuppressedText._Reason.ValueType  # 2
+        """Its words lie outside all speech, and are improbable or a stock phrase."""
+        REASON_REPETITION: SuppressedText._Reason.ValueType  # 3
+        """It repeats itself, and no second sign speaks for it."""
+        REASON_STOCK_PHRASE: SuppressedText._Reason.ValueType  # 4
+        """It is a phrase that the model is known to invent, where a second sign says that nobody speaks."""
+
+    class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
+        """Why a text was held back."""
+
+    REASON_UNSPECIFIED: SuppressedText.Reason.ValueType  # 0
+    """Not told."""
+    REASON_NO_SPEECH: SuppressedText.Reason.ValueType  # 1
+    """Sound and model agree that nobody speaks."""
+    REASON_OUTSIDE_SPEECH: SuppressedText.Reason.ValueType  # 2
+    """Its words lie outside all speech, and are improbable or a stock phrase."""
+    REASON_REPETITION: SuppressedText.Reason.ValueType  # 3
+    """It repeats itself, and no second sign speaks for it."""
+    REASON_STOCK_PHRASE: SuppressedText.Reason.ValueType  # 4
+    """It is a phrase that the model is known to invent, where a second sign says that nobody speaks."""
+
+    SPAN_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """The text."""
+    reason: Global___SuppressedText.Reason.ValueType
+    """Why it was held back."""
+    @_builtins.property
+    def span(self) -> _common_pb2.TimeSpan:
+        """Where it lies in the recording."""
+
+    def __init__(
+        self,
+        *,
+        span: _common_pb2.TimeSpan | None = ...,
+        text: _builtins.str = ...,
+        reason: Global___SuppressedText.Reason.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["span", b"span"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "span", b"span", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SuppressedText: _TypeAlias = SuppressedText  # noqa: Y015
 
 @_typing.final
 class Word(_message.Message):
@@ -215,9 +342,9 @@ class RecognitionSummary(_message.Message):
     model: _builtins.str
     """Id of the model that really ran (never an alias)."""
     language_code: _builtins.str
-    """ISO 639-1 code of the language."""
+    """ISO 639-1 code of the language; of several, that in which most was said."""
     language_probability: _builtins.float
-    """Probability of that language, 0 to 1; 1 when it was given."""
+    """Probability of that language, 0 to 1; 1 when it was given, 0 when there was no speech to tell it from."""
     @_builtins.property
     def audio_duration(self) -> _duration_pb2.Duration:
         """Length of the audio received."""
@@ -300,12 +427,15 @@ class Model(_message.Message):
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     RUNS_FIELD_NUMBER: _builtins.int
     LANGUAGES_FIELD_NUMBER: _builtins.int
+    CAN_TRANSLATE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id that RecognitionConfig.model takes."""
     display_name: _builtins.str
     """Name for people."""
     runs: _builtins.str
     """Id of the model that really runs; equal to `id` unless this entry is an alias."""
+    can_translate: _builtins.bool
+    """Whether it knows TASK_TRANSLATE."""
     @_builtins.property
     def languages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Language]:
         """Languages it knows."""
@@ -317,10 +447,11 @@ class Model(_message.Message):
         display_name: _builtins.str = ...,
         runs: _builtins.str = ...,
         languages: _abc.Iterable[Global___Language] | None = ...,
+        can_translate: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "id", b"id", "languages", b"languages", "runs", b"runs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["can_translate", b"can_translate", "display_name", b"display_name", "id", b"id", "languages", b"languages", "runs", b"runs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

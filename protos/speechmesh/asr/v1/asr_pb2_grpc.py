@@ -53,12 +53,15 @@ class AsrServiceServicer:
 
     def Recognize(self, request_iterator, context):
         """Recognizes a whole recording that is sent in parts. The first request message carries `config`,
-        every later one `audio`; the client half-closes after the last sample. Segments arrive in the order
-        of time as they finish, progress in between, and one `summary` as the last message.
+        every later one `audio`; the client half-closes after the last sample. Recognition begins with the first
+        words: segments arrive in the order of time as they finish, suppressed texts and progress in between, and
+        one `summary` as the last message. Of audio that is sent faster than it is recognized some minutes are
+        buffered; then flow control holds the sender.
 
-        INVALID_ARGUMENT: a field is wrong; ErrorInfo names it. NOT_FOUND: no such model.
-        OUT_OF_RANGE: more audio than this deployment takes. RESOURCE_EXHAUSTED: the queue is full; RetryInfo
-        tells when to come back. UNAVAILABLE: loading or draining.
+        INVALID_ARGUMENT: a field is wrong, or the model cannot do what it asks for; ErrorInfo names it.
+        NOT_FOUND: no such model. OUT_OF_RANGE: more audio than this deployment takes. RESOURCE_EXHAUSTED: the
+        queue is full, or longer than the call's deadline allows; RetryInfo tells when to come back.
+        UNAVAILABLE: loading or draining.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

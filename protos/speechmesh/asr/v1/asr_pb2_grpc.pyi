@@ -35,12 +35,15 @@ class AsrServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AsrServiceAsyncStub: ...
     Recognize: _grpc.StreamStreamMultiCallable[_asr_pb2.RecognizeRequest, _asr_pb2.RecognizeResponse]
     """Recognizes a whole recording that is sent in parts. The first request message carries `config`,
-    every later one `audio`; the client half-closes after the last sample. Segments arrive in the order
-    of time as they finish, progress in between, and one `summary` as the last message.
+    every later one `audio`; the client half-closes after the last sample. Recognition begins with the first
+    words: segments arrive in the order of time as they finish, suppressed texts and progress in between, and
+    one `summary` as the last message. Of audio that is sent faster than it is recognized some minutes are
+    buffered; then flow control holds the sender.
 
-    INVALID_ARGUMENT: a field is wrong; ErrorInfo names it. NOT_FOUND: no such model.
-    OUT_OF_RANGE: more audio than this deployment takes. RESOURCE_EXHAUSTED: the queue is full; RetryInfo
-    tells when to come back. UNAVAILABLE: loading or draining.
+    INVALID_ARGUMENT: a field is wrong, or the model cannot do what it asks for; ErrorInfo names it.
+    NOT_FOUND: no such model. OUT_OF_RANGE: more audio than this deployment takes. RESOURCE_EXHAUSTED: the
+    queue is full, or longer than the call's deadline allows; RetryInfo tells when to come back.
+    UNAVAILABLE: loading or draining.
     """
     ListModels: _grpc.UnaryUnaryMultiCallable[_asr_pb2.ListModelsRequest, _asr_pb2.ListModelsResponse]
     """Lists the models that this process serves, the aliases it knows for them, and its device."""
@@ -52,12 +55,15 @@ class AsrServiceAsyncStub(AsrServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Recognize: _aio.StreamStreamMultiCallable[_asr_pb2.RecognizeRequest, _asr_pb2.RecognizeResponse]  # type: ignore[assignment]
     """Recognizes a whole recording that is sent in parts. The first request message carries `config`,
-    every later one `audio`; the client half-closes after the last sample. Segments arrive in the order
-    of time as they finish, progress in between, and one `summary` as the last message.
+    every later one `audio`; the client half-closes after the last sample. Recognition begins with the first
+    words: segments arrive in the order of time as they finish, suppressed texts and progress in between, and
+    one `summary` as the last message. Of audio that is sent faster than it is recognized some minutes are
+    buffered; then flow control holds the sender.
 
-    INVALID_ARGUMENT: a field is wrong; ErrorInfo names it. NOT_FOUND: no such model.
-    OUT_OF_RANGE: more audio than this deployment takes. RESOURCE_EXHAUSTED: the queue is full; RetryInfo
-    tells when to come back. UNAVAILABLE: loading or draining.
+    INVALID_ARGUMENT: a field is wrong, or the model cannot do what it asks for; ErrorInfo names it.
+    NOT_FOUND: no such model. OUT_OF_RANGE: more audio than this deployment takes. RESOURCE_EXHAUSTED: the
+    queue is full, or longer than the call's deadline allows; RetryInfo tells when to come back.
+    UNAVAILABLE: loading or draining.
     """
     ListModels: _aio.UnaryUnaryMultiCallable[_asr_pb2.ListModelsRequest, _asr_pb2.ListModelsResponse]  # type: ignore[assignment]
     """Lists the models that this process serves, the aliases it knows for them, and its device."""
@@ -72,12 +78,15 @@ class AsrServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_asr_pb2.RecognizeResponse], _abc.AsyncIterator[_asr_pb2.RecognizeResponse]]:
         """Recognizes a whole recording that is sent in parts. The first request message carries `config`,
-        every later one `audio`; the client half-closes after the last sample. Segments arrive in the order
-        of time as they finish, progress in between, and one `summary` as the last message.
+        every later one `audio`; the client half-closes after the last sample. Recognition begins with the first
+        words: segments arrive in the order of time as they finish, suppressed texts and progress in between, and
+        one `summary` as the last message. Of audio that is sent faster than it is recognized some minutes are
+        buffered; then flow control holds the sender.
 
-        INVALID_ARGUMENT: a field is wrong; ErrorInfo names it. NOT_FOUND: no such model.
-        OUT_OF_RANGE: more audio than this deployment takes. RESOURCE_EXHAUSTED: the queue is full; RetryInfo
-        tells when to come back. UNAVAILABLE: loading or draining.
+        INVALID_ARGUMENT: a field is wrong, or the model cannot do what it asks for; ErrorInfo names it.
+        NOT_FOUND: no such model. OUT_OF_RANGE: more audio than this deployment takes. RESOURCE_EXHAUSTED: the
+        queue is full, or longer than the call's deadline allows; RetryInfo tells when to come back.
+        UNAVAILABLE: loading or draining.
         """
 
     @_abc_1.abstractmethod

@@ -1,6 +1,6 @@
 import pytest
 
-from services.edge.punctuation import closes, ends_clause, ends_sentence, opens
+from services.text.punctuation import closes, ends_clause, ends_sentence, opens
 
 
 @pytest.mark.parametrize(

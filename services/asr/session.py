@@ -1,0 +1,403 @@
+"""One recording's way from audio to segments. Pure: it says what is to be computed, and takes what was.
+
+    audio -> windows -> ENCODE -> (language) -> DECODE -> ALIGN -> segments, in the order of time
+                          ^  \\______________/     |
+                          |                       | not good enough: again at 30 s, then hotter, or in halves
+                          +-----------------------+
+
+Nothing here knows of threads or clocks. Whoever computes calls the method of the stage that is done and gets the
+windows that are ready for their next stage. Methods are not to be called by two threads at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from services.asr import segments
+from services.asr.engine import AlignedWord, Encoding, Engine, Hypothesis, Prompt, Sampler
+from services.asr.fallback import Attempt, Next, Trial, after_holes, best, next_step
+from services.asr.language import Decision, Heard, HeardWindow, LanguageTracker
+from services.asr.options import RecognitionOptions, check
+from services.asr.scheduler import Stage
+from services.asr.suppression import segment_signs, verdict, window_signs
+from services.asr.transcript import Evidence, Reason, Recognition, Segment, Suppressed, Word
+from services.asr.windows import (
+    Frame,
+    Window,
+    Windower,
+    WindowRules,
+    cut_before,
+    fitting_seconds,
+    split,
+    utterances,
+)
+from services.asr.word_times import Clock, Span, clamp_to_speech, missed
+from services.audio.pcm import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+UNKNOWN_LANGUAGE = "en"
+"""What a recording without speech is said to be in."""
+
+
+_MOST_SPLITS = 3
+_UTTERANCES_PAUSE_SECONDS = 0.5
+_AROUND_SECONDS = 0.2
+
+
+@dataclass(eq=False)
+class WindowWork:
+    """A window on its way."""
+
+    index: tuple[int, ...]
+    """Its place in the recording; halves of a window have one number more."""
+    window: Window
+    audio: NDArray[np.int16]
+    attempt: Attempt
+    stage: Stage = Stage.ENCODE
+    decision: Decision | None = None
+    encoding: Encoding = None
+    prompt: Prompt | None = None
+    sampler: Sampler | None = None
+    trials: list[Trial] = field(default_factory=list)
+    done: bool = False
+    pieces: list[Segment | Suppressed] = field(default_factory=list)
+    """What it gave, once it is done."""
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return self.window.seconds
+
+    @property
+    def speech(self) -> list[Span]:
+        """Its stretches of speech in seconds from its start."""
+        return self._in_seconds(self.window.speech)
+
+    @property
+    def utterances(self) -> list[Span]:
+        """Its utterances in seconds from its start."""
+        return self._in_seconds(utterances(self.window))
+
+    def _in_seconds(self, spans: Sequence[tuple[int, int]]) -> list[Span]:
+        start = self.window.start
+        return [((first - start) / SAMPLE_RATE, (last - start) / SAMPLE_RATE) for first, last in spans]
+
+    @property
+    def retry(self) -> str | None:
+        """What is tried with it once more, in one word; None the first time."""
+        if self.attempt.temperature:
+            return "hotter"
+        if self.trials and self.stage is not Stage.ALIGN:
+            return "longer" if self.stage is Stage.ENCODE else "timestamps"
+        return "split" if len(self.index) > 1 and self.stage is Stage.ENCODE else None
+
+    def batch_key(self, beam_size: int) -> tuple[object, ...]:
+        """Return what another window of the same model and stage must have alike to share a batch."""
+        if self.stage is Stage.ENCODE:
+            return (self.attempt.seconds,)
+        if self.stage is Stage.DECODE and not self.attempt.temperature:
+            assert self.prompt is not None
+            return (self.attempt.seconds, len(self.prompt.tokens), beam_size)
+        return (id(self),)
+
+
+@dataclass(frozen=True)
+class Output:
+    """What has become final."""
+
+    segments: tuple[Segment, ...] = ()
+    suppressed: tuple[Suppressed, ...] = ()
+
+
+class Session:
+    """Recognizes one recording.
+
+    Args:
+        engine: the model.
+        options: what the caller wants.
+        rules: where windows are cut.
+
+    Raises:
+        MeshError: the model cannot do what the options ask for.
+    """
+
+    def __init__(self, engine: Engine, options: RecognitionOptions, rules: WindowRules) -> None:
+        self.engine = engine
+        self.options = options
+        self._context = check(options, engine)
+        self._windower = Windower(rules)
+        self._tracker = LanguageTracker()
+        self._pcm = np.zeros(0, np.int16)
+        self._pcm_start = 0
+        self._samples = 0
+        self._ended = False
+        # All windows that have not been given out, in order; and those that wait for their language, by number.
+        self._open: list[WindowWork] = []
+        self._undecided: list[WindowWork] = []
+        self._windows = 0
+        self._speech_seconds = 0.0
+        self._spoken: dict[str, float] = {}
+        self._certainty: dict[str, float] = {}
+        self._clock = Clock()
+        self._output: list[Segment | Suppressed] = []
+
+    # What comes in
+
+    def feed(self, pcm: NDArray[np.int16], frames: Sequence[Frame]) -> list[WindowWork]:
+        """Take the next samples (shape (n,), 16 kHz mono) and the frames that voice activity detection made of
+        the recording so far; return the windows that they complete.
+        """
+        self._pcm = np.concatenate([self._pcm, pcm])
+        self._samples += len(pcm)
+        return self._new(self._windower.feed(frames))
+
+    def finish(self, frames: Sequence[Frame]) -> list[WindowWork]:
+        """Take the last frames; return the windows that are ready for their next stage."""
+        works = self._new(self._windower.feed(frames) + self._windower.finish(self._samples))
+        self._ended = True
+        self._pcm = self._pcm[:0]
+        return works + self._decided(self._tracker.finish(self._windows))
+
+    # What was computed
+
+    def hear_language(self, work: WindowWork, encoding: Encoding) -> HeardWindow | None:
+        """Return what the engine says of a window's language; None where it is known. Computes; changes nothing."""
+        if work.decision is not None:
+            return None
+
+        def hear(start: float, end: float, seconds: float) -> Heard:
+            return Heard(self.engine.detect_language(encoding, start, end), seconds)
+
+        spans = work.utterances
+        whole = None
+        if len(spans) == 1 or self._tracker.language is None:
+            whole = hear(0.0, work.attempt.seconds, work.window.speech_seconds)
+        if whole is not None and len(spans) == 1:
+            return HeardWindow(whole, [whole])
+        return HeardWindow(
+            whole, [hear(start - _AROUND_SECONDS, end + _AROUND_SECONDS, end - start) for start, end in spans]
+        )
+
+    def encoded(self, work: WindowWork, encoding: Encoding, heard: HeardWindow | None) -> list[WindowWork]:
+        """Take a window's encoding and what was heard of its language."""
+        work.encoding = encoding
+        if work.decision is not None:
+            return [self._to_decode(work)]
+        assert heard is not None
+        self._undecided.append(work)
+        return self._decided(self._tracker.hear(work.index[0], heard))
+
+    def decoded(self, work: WindowWork, hypothesis: Hypothesis) -> list[WindowWork]:
+        """Take what the decoder found in a window."""
+        work.trials.append(Trial(work.attempt, hypothesis))
+        step = next_step(work.trials)
+        if isinstance(step, Attempt):
+            return [self._again(work, step)]
+        halves = split(work.window) if step is Next.SPLIT else None
+        if halves is not None:
+            return self._split(work, halves, [work.decision] * len(halves))
+        taken = best(work.trials)
+        if not taken.hypothesis.text:
+            return self._close(work, [])
+        if (reason := self._window_verdict(work, taken.hypothesis)) is not None:
+            return self._close(work, [self._held_back(work, taken.hypothesis.text, reason)])
+        work.stage = Stage.ALIGN
+        return [work]
+
+    def aligned(self, work: WindowWork, words: Sequence[AlignedWord]) -> list[WindowWork]:
+        """Take the words of a window."""
+        if holes := missed(words, work.utterances):
+            step = after_holes(work.trials)
+            if isinstance(step, Attempt):
+                return [self._again(work, step)]
+            near = work.window.start + round(holes[0][0] * SAMPLE_RATE)
+            if len(work.index) <= _MOST_SPLITS and (parts := split(work.window, near)) is not None:
+                return self._split(work, parts, [work.decision] * len(parts))
+        return self._close(work, list(self._pieces(work, words)))
+
+    # What comes out
+
+    @property
+    def finished(self) -> bool:
+        """Whether everything was given out."""
+        return self._ended and not self._open
+
+    @property
+    def done_seconds(self) -> float:
+        """How much of the recording is done with, from its start; never less than before."""
+        if self._open:
+            return self._open[0].window.start / SAMPLE_RATE
+        return (self._samples if self._ended else self._windower.needed_from) / SAMPLE_RATE
+
+    @property
+    def total_seconds(self) -> float | None:
+        """How long the recording is, once that is known."""
+        return self.received_seconds if self._ended else None
+
+    @property
+    def received_seconds(self) -> float:
+        """How much of the recording has come."""
+        return self._samples / SAMPLE_RATE
+
+    def drain(self) -> Output:
+        """Return what has become final since the last call, in the order of time."""
+        if self.finished:
+            self._output += self._clock.flush(self.received_seconds)
+        given, self._output = self._output, []
+        return Output(
+            tuple(item for item in given if isinstance(item, Segment)),
+            tuple(item for item in given if isinstance(item, Suppressed)),
+        )
+
+    def summary(self) -> Recognition:
+        """Return what holds for the recording as a whole, once it is finished."""
+        if self.options.language is not None:
+            return Recognition(self.options.language, 1.0, self._speech_seconds)
+        if not self._spoken:
+            return Recognition(self._tracker.language or UNKNOWN_LANGUAGE, 0.0, self._speech_seconds)
+        language = max(self._spoken, key=lambda code: self._spoken[code])
+        return Recognition(language, self._certainty[language] / self._spoken[language], self._speech_seconds)
+
+    # Steps between stages
+
+    def _new(self, windows: Sequence[Window]) -> list[WindowWork]:
+        works: list[WindowWork] = []
+        for window in windows:
+            audio = self._pcm[window.start - self._pcm_start : window.end - self._pcm_start].copy()
+            work = WindowWork((self._windows,), window, audio, _first_attempt(window))
+            if self.options.language is not None:
+                work.decision = Decision(self.options.language, 1.0)
+            self._windows += 1
+            self._speech_seconds += window.speech_seconds
+            works.append(work)
+        self._open += works
+        needed = min(self._windower.needed_from, self._samples) - self._pcm_start
+        if needed > 0:
+            self._pcm = self._pcm[needed:].copy()
+            self._pcm_start += needed
+        return works
+
+    def _decided(self, windows: Sequence[Sequence[Decision]]) -> list[WindowWork]:
+        self._undecided.sort(key=lambda work: work.index)
+        ready, self._undecided = self._undecided[: len(windows)], self._undecided[len(windows) :]
+        return [
+            work for window, decisions in zip(ready, windows, strict=True) for work in self._settled(window, decisions)
+        ]
+
+    def _settled(self, work: WindowWork, decisions: Sequence[Decision]) -> list[WindowWork]:
+        """Decode a window of one language as it is; cut one of several between them."""
+        spans = utterances(work.window)
+        runs = [list(run) for _, run in groupby(zip(spans, decisions, strict=True), lambda pair: pair[1].language)]
+        for run in runs:
+            self._count_language(run)
+        if len(runs) == 1:
+            work.decision = _together(runs[0])
+            return [self._to_decode(work)]
+        parts = cut_before(work.window, [run[0][0][0] for run in runs[1:]])
+        return self._split(work, parts, [_together(run) for run in runs])
+
+    def _count_language(self, run: Sequence[tuple[tuple[int, int], Decision]]) -> None:
+        decision, seconds = _together(run), _seconds(run)
+        self._spoken[decision.language] = self._spoken.get(decision.language, 0.0) + seconds
+        gained = decision.probability * seconds
+        self._certainty[decision.language] = self._certainty.get(decision.language, 0.0) + gained
+
+    def _to_decode(self, work: WindowWork) -> WindowWork:
+        assert work.decision is not None
+        work.prompt = self.engine.prompt(
+            work.decision.language, self.options.task, self._context, timestamps=work.attempt.timestamps
+        )
+        work.stage = Stage.DECODE
+        return work
+
+    def _again(self, work: WindowWork, attempt: Attempt) -> WindowWork:
+        longer = attempt.seconds != work.attempt.seconds
+        work.attempt = attempt
+        if not longer:
+            return self._to_decode(work)
+        work.encoding, work.stage = None, Stage.ENCODE
+        return work
+
+    def _split(
+        self, work: WindowWork, parts: Sequence[Window], decisions: Sequence[Decision | None]
+    ) -> list[WindowWork]:
+        works = [
+            WindowWork(
+                (*work.index, number),
+                part,
+                work.audio[part.start - work.window.start : part.end - work.window.start],
+                _first_attempt(part),
+                decision=decision,
+            )
+            for number, (part, decision) in enumerate(zip(parts, decisions, strict=True))
+        ]
+        place = self._open.index(work)
+        self._open[place : place + 1] = works
+        return works
+
+    def _close(self, work: WindowWork, pieces: list[Segment | Suppressed]) -> list[WindowWork]:
+        work.done = True
+        work.pieces = pieces
+        work.encoding = work.sampler = None
+        while self._open and self._open[0].done:
+            for piece in self._open.pop(0).pieces:
+                self._output += self._clock.push(piece) if isinstance(piece, Segment) else [piece]
+        return []
+
+    # Judging and cutting
+
+    @staticmethod
+    def _window_verdict(work: WindowWork, hypothesis: Hypothesis) -> Reason | None:
+        return verdict(window_signs(hypothesis, work.window.speech_seconds, work.window.speech_probability))
+
+    @staticmethod
+    def _held_back(work: WindowWork, text: str, reason: Reason) -> Suppressed:
+        (first, _), (_, last) = work.window.speech[0], work.window.speech[-1]
+        return Suppressed(first / SAMPLE_RATE, last / SAMPLE_RATE, text, reason)
+
+    def _pieces(self, work: WindowWork, words: Sequence[AlignedWord]) -> Iterator[Segment | Suppressed]:
+        start = work.window.start / SAMPLE_RATE
+        speech = work.speech
+        evidence = self._evidence(work)
+        for group in segments.cut(clamp_to_speech(words, work.utterances)):
+            text = "".join(word.text for word in group).strip()
+            reason = verdict(segment_signs(group, speech))
+            if reason is not None:
+                yield Suppressed(start + group[0].start, start + group[-1].end, text, reason)
+            else:
+                timed = tuple(Word(w.text, start + w.start, start + w.end, w.probability) for w in group)
+                yield Segment(timed[0].start, timed[-1].end, text, timed, evidence)
+
+    @staticmethod
+    def _evidence(work: WindowWork) -> Evidence:
+        hypothesis = best(work.trials).hypothesis
+        assert work.decision is not None
+        return Evidence(
+            hypothesis.average_log_probability,
+            hypothesis.no_speech_probability,
+            hypothesis.compression_ratio,
+            work.decision.language,
+            work.decision.probability,
+        )
+
+
+def _first_attempt(window: Window) -> Attempt:
+    several = window.longest_pause_seconds >= _UTTERANCES_PAUSE_SECONDS
+    return Attempt(fitting_seconds(window.seconds), timestamps=several)
+
+
+def _seconds(run: Sequence[tuple[tuple[int, int], Decision]]) -> float:
+    return sum(end - start for (start, end), _ in run) / SAMPLE_RATE
+
+
+def _together(run: Sequence[tuple[tuple[int, int], Decision]]) -> Decision:
+    """Return the decision for utterances of one language: its mean probability, by their lengths."""
+    weighed = sum((end - start) / SAMPLE_RATE * decision.probability for (start, end), decision in run)
+    return Decision(run[0][1].language, weighed / _seconds(run))

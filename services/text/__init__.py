@@ -1,0 +1,1 @@
+"""What every service means by written speech. Pure; no grpc, no aiohttp."""
