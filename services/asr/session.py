@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from services.asr import segments
-from services.asr.engine import AlignedWord, Encoding, Engine, Hypothesis, Prompt, Sampler
+from services.asr.engine import AlignedWord, Encoding, Engine, Hypothesis, Prompt, Sampler, Task
 from services.asr.fallback import Attempt, Next, Trial, after_holes, best, next_step
 from services.asr.language import Decision, Heard, HeardWindow, LanguageTracker
 from services.asr.options import RecognitionOptions, check
 from services.asr.scheduler import Stage
-from services.asr.suppression import segment_signs, verdict, window_signs
+from services.asr.suppression import has_words, segment_signs, verdict, window_signs
 from services.asr.transcript import Evidence, Reason, Recognition, Segment, Suppressed, Word
 from services.asr.windows import (
     Frame,
@@ -45,9 +45,14 @@ if TYPE_CHECKING:
 UNKNOWN_LANGUAGE = "en"
 """What a recording without speech is said to be in."""
 
-
+# How often a window is parted again: into eighths at most.
 _MOST_SPLITS = 3
+
+# A pause after which the next utterance is probably somebody else's, or another sentence. Measured on clips of one
+# speaker and on conversations: see benchmarks/README.md.
 _UTTERANCES_PAUSE_SECONDS = 0.5
+
+# What is heard of an utterance's surroundings when its language is detected.
 _AROUND_SECONDS = 0.2
 
 
@@ -203,17 +208,20 @@ class Session:
         halves = split(work.window) if step is Next.SPLIT else None
         if halves is not None:
             return self._split(work, halves, [work.decision] * len(halves))
-        taken = best(work.trials)
-        if not taken.hypothesis.text:
+        taken = best(work.trials).hypothesis
+        if not taken.text:
             return self._close(work, [])
-        if (reason := self._window_verdict(work, taken.hypothesis)) is not None:
-            return self._close(work, [self._held_back(work, taken.hypothesis.text, reason)])
+        # Punctuation alone is what the model writes where it hears nothing.
+        reason = self._window_verdict(work, taken) if has_words(taken.text) else Reason.NO_SPEECH
+        if reason is not None:
+            return self._close(work, [self._held_back(work, taken.text, reason)])
         work.stage = Stage.ALIGN
         return [work]
 
     def aligned(self, work: WindowWork, words: Sequence[AlignedWord]) -> list[WindowWork]:
         """Take the words of a window."""
-        if holes := missed(words, work.utterances):
+        # A translation has its words where they stand in English, not where they are said.
+        if self.options.task is Task.TRANSCRIBE and (holes := missed(words, work.utterances)):
             step = after_holes(work.trials)
             if isinstance(step, Attempt):
                 return [self._again(work, step)]

@@ -82,14 +82,9 @@ def segment_signs(words: Sequence[AlignedWord], speech: Sequence[Span]) -> froze
 
 def verdict(signs: frozenset[Sign]) -> Reason | None:
     """Return why a text with these signs is held back, or None when it is kept."""
-    # Both come from the same odds: together they are one sign.
-    independent = signs - {Sign.HURRIED} if {Sign.HURRIED, Sign.REPEATS} < signs else signs
-    if len(independent) < 2 and not {Sign.HURRIED, Sign.REPEATS} <= signs:
+    if len(signs) < 2:
         return None
-    for sign, reason in _REASONS:
-        if sign in signs:
-            return reason
-    return Reason.NO_SPEECH
+    return next((reason for sign, reason in _REASONS if sign in signs), Reason.NO_SPEECH)
 
 
 _REASONS = (
@@ -97,6 +92,11 @@ _REASONS = (
     (Sign.REPEATS, Reason.REPETITION),
     (Sign.STOCK_PHRASE, Reason.STOCK_PHRASE),
 )
+
+
+def has_words(text: str) -> bool:
+    """Return whether there is a letter or a digit in a text."""
+    return any(character.isalnum() for character in text)
 
 
 def is_stock_phrase(text: str) -> bool:

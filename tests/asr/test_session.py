@@ -175,6 +175,13 @@ def test_a_guess_where_the_model_hears_nobody_is_held_back() -> None:
     assert [held.reason for held in output.suppressed] == [Reason.STOCK_PHRASE]
 
 
+def test_punctuation_alone_is_no_speech() -> None:
+    _, output = _recognize(FakeEngine(hypothesis=saying("... .")), tone((4, 9000)))
+
+    assert output.segments == ()
+    assert [(held.text, held.reason) for held in output.suppressed] == [("... .", Reason.NO_SPEECH)]
+
+
 def test_a_window_with_more_text_than_the_model_writes_is_done_in_halves() -> None:
     def cut_off(heard: Hypothesis, prompt: Prompt, temperature: float) -> Hypothesis:
         return replace(heard, complete=len(heard.tokens) < 10)
