@@ -206,11 +206,15 @@ class Workers:
         transcription, _ = job.payload
         if transcription.over:
             return
-        if error is None:
+        try:
+            if error is not None:
+                raise error
             self._queue(transcription, result())
             self._report(transcription)
-        else:
-            self._end(transcription, error)
+        except Exception as caught:  # noqa: BLE001 - it ends this request; the thread goes on with the others
+            if caught is not error:
+                get_logger().exception("session_failed", stage=job.stage.name)
+            self._end(transcription, caught)
 
     def _queue(self, transcription: Transcription, works: Sequence[WindowWork]) -> None:
         now = self._clock()
@@ -244,7 +248,10 @@ class Workers:
     def _end(self, transcription: Transcription, error: BaseException | None) -> None:
         transcription.over = True
         self._scheduler.cancel(transcription.request)
-        transcription.listener.ended(error)
+        try:
+            transcription.listener.ended(error)
+        except Exception:  # noqa: BLE001 - nobody listens any more
+            get_logger().exception("listener_failed")
 
     def _expire(self, request: Request) -> None:
         jobs = self._scheduler.cancel(request)

@@ -140,7 +140,7 @@ def test_a_sampled_text_with_holes_is_not_decoded_again() -> None:
 
 
 def test_a_good_last_text_is_taken_even_if_an_earlier_one_was_likelier() -> None:
-    trials = [Trial(SHORT, replace(LOOP, average_log_probability=-0.05)), Trial(LONG, GOOD)]
+    trials = [Trial(SHORT, replace(CUT_OFF, average_log_probability=-0.05)), Trial(LONG, GOOD)]
 
     assert best(trials) is trials[1]
 

@@ -125,6 +125,12 @@ def test_a_language_that_is_impossible_in_one_window_can_still_be_the_recordings
     assert languages(*windows).split()[-1] == "de"
 
 
+def test_odds_of_next_to_nothing_are_all_alike() -> None:
+    windows = [whole(5.0, en=0.65, de=1e-9), whole(5.0, en=1e-7, de=0.999, fr=1e-9)]
+
+    assert languages(*windows) == "de de"
+
+
 def test_the_whole_window_settles_the_recording_not_its_utterances() -> None:
     doubtful = [heard(0.8, en=0.7), heard(0.8, en=0.7), heard(6.0, de=0.6)]
 
@@ -171,6 +177,12 @@ def test_it_takes_less_to_return_to_a_language_that_was_spoken_before() -> None:
     once = window(heard(3.0, de=0.95))
 
     assert languages(ENGLISH, once, whole(8.0, de=0.97), ENGLISH, once, ENGLISH) == "en en de en de en"
+
+
+def test_the_recordings_own_language_was_spoken_before_even_if_it_begins_with_another() -> None:
+    begun = HeardWindow(heard(20.0, en=0.8), [heard(8.0, de=0.97), heard(3.0, en=0.9, de=0.05)])
+
+    assert languages(begun) == "de en"
 
 
 def test_a_few_words_do_not_return_either() -> None:

@@ -39,6 +39,7 @@ def test_by_default_everything_is_allowed_and_there_is_no_context() -> None:
         RecognitionOptions(beam_size=1),
         RecognitionOptions(beam_size=LARGEST_BEAM),
         RecognitionOptions(hint_phrases=("word",) * MOST_HINT_PHRASES),
+        RecognitionOptions(initial_prompt="a " * FakeEngine.longest_context),
         RecognitionOptions(initial_prompt="x" * LONGEST_TEXT, hint_phrases=("x" * LONGEST_TEXT,)),
     ],
 )
@@ -59,7 +60,7 @@ def test_what_the_model_can_do_is_allowed_up_to_every_limit(options: Recognition
         (RecognitionOptions(hint_phrases=("a",) * (MOST_HINT_PHRASES + 1)), "hint_phrases", "At most 100"),
         (RecognitionOptions(hint_phrases=("a", "b" * (LONGEST_TEXT + 1))), "hint_phrases", "up to 2000 characters"),
         (RecognitionOptions(initial_prompt="b" * (LONGEST_TEXT + 1)), "initial_prompt", "up to 2000 characters"),
-        (RecognitionOptions(initial_prompt="a " * 300), "initial_prompt", "300 tokens.*takes 223"),
+        (RecognitionOptions(initial_prompt="a " * 224), "initial_prompt", "224 tokens.*takes 223"),
         (RecognitionOptions(hint_phrases=("a " * 300,)), "hint_phrases", "300 tokens.*takes 223"),
         (
             RecognitionOptions(initial_prompt="a", hint_phrases=("a " * 300,)),

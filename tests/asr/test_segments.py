@@ -53,9 +53,9 @@ def test_a_pause_ends_a_segment_whatever_the_punctuation(pause: float, segments:
 
 
 def test_a_long_sentence_is_cut_at_a_comma_near_its_middle() -> None:
-    half = " ".join(["word"] * 25)
+    before, after = " ".join(["word"] * 14), " ".join(["word"] * 30)
 
-    assert texts(evenly(f"oh, {half} here, {half} there")) == [f"oh, {half} here,", f"{half} there"]
+    assert texts(evenly(f"oh, {before} here, {after} there")) == [f"oh, {before} here,", f"{after} there"]
 
 
 def test_a_long_sentence_without_commas_is_cut_at_a_pause() -> None:

@@ -129,8 +129,14 @@ def test_of_equal_pauses_the_last_is_taken() -> None:
     assert [len(window.speech) for window in cut(talk)] == [4, 4]
 
 
+def test_a_pause_of_a_second_is_as_good_as_a_longer_one() -> None:
+    talk = speech(6.4) + silence(1.92) + speech(4.8) + silence(1.024) + speech(9.6)
+
+    assert [len(window.speech) for window in cut(talk)] == [2, 1]
+
+
 def test_speech_without_any_pause_is_cut_at_its_quietest_moment_in_the_last_third() -> None:
-    quieter = speech(4.0) + speech(0.16, 0.0001) + speech(9.84) + speech(0.16, 0.001) + speech(10.0)
+    quieter = speech(8.0) + speech(0.16, 0.0001) + speech(5.84) + speech(0.16, 0.001) + speech(10.0)
 
     before, after = cut(quieter)
 
@@ -162,7 +168,7 @@ def test_a_window_is_parted_at_the_pause_near_its_middle() -> None:
 
 
 def test_a_much_longer_pause_outweighs_the_middle() -> None:
-    (window,) = cut(speech(1.6) + silence(1.6) + speech(1.6) + silence(0.16) + speech(1.6))
+    (window,) = cut(speech(0.64) + silence(1.6) + speech(3.2) + silence(0.16) + speech(4.0))
 
     parts = split(window)
 
@@ -335,6 +341,7 @@ def test_what_is_needed_never_goes_back_and_holds_every_window_to_come(
         assert all(window.start >= needed for window in windows)
         assert windower.needed_from >= needed
         needed = windower.needed_from
+        assert all(window.end <= needed for window in windows)
         assert needed <= number * FRAME_SAMPLES
     assert all(window.start >= needed for window in windower.finish(samples))
 

@@ -98,8 +98,10 @@ def test_the_same_request_alone_and_among_others_gives_the_same(pool: Pool) -> N
     alone = pool.run(FakeEngine(), 9.0)
     assert alone.over.wait(10)
 
-    engine = FakeEngine(seconds_a_window=0.001)
+    hold = threading.Event()
+    engine = FakeEngine(hold=hold)
     among = [pool.run(engine, 9.0 if number == 3 else number + 2.0, name=str(number)) for number in range(8)]
+    hold.set()
 
     assert all(caller.over.wait(10) for caller in among)
     assert among[3].segments == alone.segments
@@ -151,6 +153,24 @@ def test_an_engine_that_fails_ends_its_own_requests_only(pool: Pool) -> None:
     assert fine.over.wait(10)
     assert fine.error is None
     assert len(fine.words) == 6
+
+
+def test_a_listener_that_fails_ends_its_own_request_only(pool: Pool) -> None:
+    caller = Caller()
+
+    def fail(output: Output) -> None:
+        raise RuntimeError("the event loop is closed")
+
+    broken = Listener(fail, caller.listener.progress, caller.listener.ended)
+    session = Session(FakeEngine(), RecognitionOptions(language="en"), WindowRules())
+    transcription = pool.workers.open(session, listen(), broken, caller="broken", seconds_left=math.inf)
+    transcription.feed(tone((3, 9000), (3, 0), (3, 9000), (3, 0)))
+
+    assert caller.over.wait(10)
+    assert isinstance(caller.error, RuntimeError)
+    fine = [pool.run(FakeEngine(), 3.0) for _ in range(4)]
+    assert all(one.over.wait(10) for one in fine)
+    assert [len(one.words) for one in fine] == [6] * 4
 
 
 def test_a_request_whose_deadline_passes_in_the_queue_is_ended(pool: Pool) -> None:
