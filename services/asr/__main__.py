@@ -29,8 +29,8 @@ def _load(settings: AsrSettings, device: Device) -> Transcriber:
     from services.asr.workers import Workers
 
     folders = {model: model_folder(settings.models_dir, model) for model in settings.models}
-    weights = sum((folder / "model.bin").stat().st_size for folder in folders.values())
-    layout = lay_out(device, settings.threads, weights // (1024 * 1024))
+    weights = [(folder / "model.bin").stat().st_size // (1024 * 1024) for folder in folders.values()]
+    layout = lay_out(device, settings.threads, weights)
     engines = {
         model: WhisperEngine(
             model,

@@ -1,6 +1,7 @@
 """What the process runs on, as far as it can be told without loading a model, and how work is laid out on it."""
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.asr.scheduler import BatchLimits
@@ -47,7 +48,7 @@ _GPU_RESERVE_MIB = 1024
 _SMALLEST_WINDOW_MIB = 256
 
 
-def lay_out(device: Device, cores: int, weights_mib: int) -> Layout:
+def lay_out(device: Device, cores: int, weights_mib: Sequence[int]) -> Layout:
     """Return the layout for a device.
 
     *Processor.* One thread a worker and as many workers as cores: two workers of one thread do more than one of
@@ -62,11 +63,11 @@ def lay_out(device: Device, cores: int, weights_mib: int) -> Layout:
     Args:
         device: the device.
         cores: processor cores that the process may use.
-        weights_mib: size of all loaded models' weights.
+        weights_mib: size of each loaded model's weights.
     """
     if device.kind == "cpu":
         return Layout(cores, 1, BatchLimits(encode=1, decode=8, decode_last=2))
-    window = max(_SMALLEST_WINDOW_MIB, weights_mib // 4)
-    room = (device.memory_mib - weights_mib - _GPU_RESERVE_MIB) // window
+    window = max(_SMALLEST_WINDOW_MIB, max(weights_mib) // 4)
+    room = (device.memory_mib - sum(weights_mib) - _GPU_RESERVE_MIB) // window
     batch = min(max(room, 1), _LARGEST_GPU_BATCH)
     return Layout(1, cores, BatchLimits(encode=batch, decode=batch, decode_last=batch))

@@ -73,13 +73,6 @@ class AlignedWord:
     """0 to 1."""
 
 
-class Sampler(Protocol):
-    """Samples texts of one window. Made anew for each: what it gives depends on its calls alone."""
-
-    def sample(self, encoding: Encoding, prompt: Prompt, temperature: float) -> Hypothesis:
-        """Return the likeliest of five sampled texts."""
-
-
 class Engine(Protocol):
     """A loaded model.
 
@@ -123,8 +116,8 @@ class Engine(Protocol):
     def decode(self, encodings: Sequence[Encoding], prompts: Sequence[Prompt], beam_size: int) -> list[Hypothesis]:
         """Decode windows that were encoded to one length, with prompts of one length."""
 
-    def sampler(self) -> Sampler:
-        """Return a new sampler."""
+    def sample(self, encoding: Encoding, prompt: Prompt, temperature: float) -> Hypothesis:
+        """Return the likeliest of five texts of a window that are sampled at a temperature above 0."""
 
     def align(
         self, encoding: Encoding, seconds: float, prompt: Prompt, hypothesis: Hypothesis

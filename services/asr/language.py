@@ -25,6 +25,9 @@ SURE = 0.7
 LONGEST_SEARCH_SECONDS = 30.0
 """Speech after which the likeliest language is taken, sure or not."""
 
+SEARCH_SPAN_SECONDS = 30.0
+"""Stretch of the recording, from its first speech on, after which it is taken however little speech there was."""
+
 NEW_LANGUAGE_COST = 4.2
 """What it costs (in nats) to change into a language that nothing before was in.
 
@@ -82,7 +85,7 @@ class LanguageTracker:
 
     def __init__(self) -> None:
         self._heard: dict[int, HeardWindow] = {}
-        self._count: int | None = None
+        self._evidence_count: int | None = None
         self._weighed = 0
         self._decided = 0
         self._evidence: dict[str, float] = {}
@@ -100,9 +103,14 @@ class LanguageTracker:
         self._heard[number] = window
         return self._decide()
 
-    def finish(self, count: int) -> list[list[Decision]]:
-        """Take that there are `count` windows in all; return what is due now, as `hear` does."""
-        self._count = count
+    def settle_by(self, count: int) -> list[list[Decision]]:
+        """Take that the recording's language is to be settled by its first `count` windows at the latest: because
+        there are no more, or because they are far apart. Return what is due now, as `hear` does.
+
+        To be called before any later window is heard. The first call counts.
+        """
+        if self._evidence_count is None:
+            self._evidence_count = count
         return self._decide()
 
     def _decide(self) -> list[list[Decision]]:
@@ -112,7 +120,7 @@ class LanguageTracker:
             self._weigh(whole)
             self._weighed += 1
             self._settle()
-        if self._now is None and self._weighed == self._count:
+        if self._now is None and self._weighed == self._evidence_count:
             self._settle()
         decisions: list[list[Decision]] = []
         while self._now is not None and self._decided in self._heard:
@@ -139,7 +147,7 @@ class LanguageTracker:
         top = self._evidence[likeliest]
         probability = 1.0 / sum(math.exp(value - top) for value in self._evidence.values())
         sure = self._speech >= ENOUGH_SPEECH_SECONDS and probability >= SURE
-        if sure or self._weighed == self._count or self._speech >= LONGEST_SEARCH_SECONDS:
+        if sure or self._weighed == self._evidence_count or self._speech >= LONGEST_SEARCH_SECONDS:
             self._now = likeliest
             self._known.add(likeliest)
 

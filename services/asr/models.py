@@ -65,7 +65,7 @@ class Models:
             known = ", ".join([*self.engines, *self.aliases])
             raise MeshError(
                 Fault.NOT_FOUND,
-                f"There is no model {name!r}; served are: {known}.",
+                f"There is no model {name[:64]!r}; served are: {known}.",
                 code="no_such_model",
                 field="model",
             )

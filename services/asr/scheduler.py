@@ -1,11 +1,12 @@
 """Decides what the workers compute next: windows of all requests, in lanes, fairly, in batches. Pure, no clock.
 
 A window is worked on in stages (encode, decode, align), each a job of its own, so a worker is busy with one job
-or batch for some tenths of a second at most and then asks again. That is what makes a short request pass a long
-one, and a cancelled request cost at most what is running at that moment.
+or batch for some tenths of a second, a full batch of long windows for a second or two, and then asks again. That
+is what makes a short request pass a long one, and a cancelled request cost at most what is running at that moment.
 
 *Lanes.* Live before short before long. A lane that waits while others are served is owed a share of the work:
-after `patience` seconds of audio have passed before it, it gets the next job. So nothing starves.
+after jobs of `patience` seconds of audio (each stage counts) have passed before it, it gets the next job. So
+nothing starves.
 
 *Callers.* Inside a lane the caller who has had least goes first, counted in seconds of audio (start-time fair
 queueing: Goyal, Vin, Cheng 1996). A caller who comes back after a while starts level with the others, not with a
@@ -89,6 +90,8 @@ class Job(Generic[Payload]):
     payload: Payload
     since: float
     """When it became ready."""
+    extra: bool = False
+    """Whether it is work beyond the usual stages; its caller is charged for it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,6 +181,16 @@ class Scheduler(Generic[Payload]):
         """Return how much audio waits in a lane."""
         return self._lanes[lane].seconds()
 
+    def waiting_for_each(self, lane: Lane, most: float) -> float:
+        """Return how much audio waits in a lane when nobody has more than `most` seconds: what a newcomer of that
+        length finds before him.
+        """
+        return sum(min(seconds, most) for seconds in self._lanes[lane].seconds_by_caller().values())
+
+    def waiting_requests(self) -> int:
+        """Return how many requests have something waiting."""
+        return sum(len(lane.requests()) for lane in self._lanes.values())
+
 
 class _LaneQueue(Generic[Payload]):
     """The jobs of one lane."""
@@ -198,6 +211,13 @@ class _LaneQueue(Generic[Payload]):
 
     def seconds(self) -> float:
         return self._seconds
+
+    def seconds_by_caller(self) -> dict[str, float]:
+        waiting: dict[str, float] = {}
+        for request, stages in self._jobs.items():
+            seconds = sum(job.seconds for jobs in stages.values() for job in jobs)
+            waiting[request.caller] = waiting.get(request.caller, 0.0) + seconds
+        return waiting
 
     def requests(self) -> list[Request]:
         return list(self._jobs)
@@ -240,7 +260,7 @@ class _LaneQueue(Generic[Payload]):
         if not self._counts[Stage.ENCODE]:
             return Stage.DECODE, min(most_decoded, math.ceil(self._counts[Stage.DECODE] / free))
         # Encoded windows are large: with many keys no batch may ever fill, and yet their number is bounded.
-        full = self._counts[Stage.DECODE] >= 2 * limits.decode
+        full = self._counts[Stage.DECODE] >= 4 * limits.decode
         if full or (most_decoded == limits.decode and self._has_batch_of(limits.decode)):
             return Stage.DECODE, most_decoded
         return Stage.ENCODE, limits.encode
@@ -268,8 +288,8 @@ class _LaneQueue(Generic[Payload]):
                 heapq.heappop(turns)
 
     def _charge(self, job: Job[Payload]) -> None:
-        # A window is paid for once, when it is encoded; the other stages follow from that.
-        if job.stage is Stage.ENCODE:
+        # A window is paid for when it is encoded; the other stages follow from that, unless it goes round again.
+        if job.stage is Stage.ENCODE or job.extra:
             self._level = max(self._level, self._served[job.request.caller])
             self._served[job.request.caller] += job.seconds
             if len(self._served) > _CALLERS_REMEMBERED:

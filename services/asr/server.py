@@ -21,6 +21,7 @@ from services.asr.transcript import Reason, Recognition, Segment, Suppressed
 from services.asr.workers import Listener, Transcription
 from services.runtime import metrics
 from services.runtime.admission import Admission
+from services.runtime.errors import invalid_field
 from services.runtime.lifecycle import Loading
 from services.runtime.recording import receive_audio, receive_config
 from services.runtime.spans import to_duration, to_progress, to_span
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
 
 _PROGRESS_STEP_SECONDS = 1.0
 _DEVICE_KINDS = {"cpu": asr_pb2.Device.KIND_CPU, "cuda": asr_pb2.Device.KIND_CUDA}
+_TASKS: dict[int, Task] = {
+    asr_pb2.TASK_UNSPECIFIED: Task.TRANSCRIBE,
+    asr_pb2.TASK_TRANSCRIBE: Task.TRANSCRIBE,
+    asr_pb2.TASK_TRANSLATE: Task.TRANSLATE,
+}
 _REASONS = {
     Reason.NO_SPEECH: asr_pb2.SuppressedText.REASON_NO_SPEECH,
     Reason.OUTSIDE_SPEECH: asr_pb2.SuppressedText.REASON_OUTSIDE_SPEECH,
@@ -201,11 +207,17 @@ def _seconds_left(context: RecognizeContext) -> float:
 def _to_options(config: asr_pb2.RecognitionConfig) -> RecognitionOptions:
     return RecognitionOptions(
         language=config.language_code or None,
-        task=Task.TRANSLATE if config.task == asr_pb2.TASK_TRANSLATE else Task.TRANSCRIBE,
+        task=_to_task(config.task),
         initial_prompt=config.initial_prompt,
         hint_phrases=tuple(config.hint_phrases),
         beam_size=config.beam_size or DEFAULT_BEAM,
     )
+
+
+def _to_task(task: int) -> Task:
+    if task not in _TASKS:
+        raise invalid_field("task", "The task must be TASK_TRANSCRIBE or TASK_TRANSLATE.")
+    return _TASKS[task]
 
 
 def _to_segment(segment: Segment, *, omit_words: bool) -> asr_pb2.Segment:

@@ -6,11 +6,13 @@
                           +-----------------------+
 
 Nothing here knows of threads or clocks. Whoever computes calls the method of the stage that is done and gets the
-windows that are ready for their next stage. Methods are not to be called by two threads at once.
+windows that are ready for their next stage. Methods are not to be called by two threads at once, but for
+`hear_language`, which computes.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -19,9 +21,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from services.asr import segments
-from services.asr.engine import AlignedWord, Encoding, Engine, Hypothesis, Prompt, Sampler, Task
+from services.asr.engine import AlignedWord, Encoding, Engine, Hypothesis, Prompt, Task
 from services.asr.fallback import Attempt, Next, Trial, after_holes, best, next_step
-from services.asr.language import Decision, Heard, HeardWindow, LanguageTracker
+from services.asr.language import SEARCH_SPAN_SECONDS, Decision, Heard, HeardWindow, LanguageTracker
 from services.asr.options import RecognitionOptions, check
 from services.asr.scheduler import Stage
 from services.asr.suppression import has_words, segment_signs, verdict, window_signs
@@ -36,7 +38,7 @@ from services.asr.windows import (
     split,
     utterances,
 )
-from services.asr.word_times import Clock, Span, clamp_to_speech, missed
+from services.asr.word_times import Span, TimeOrder, clamp_to_speech, missed
 from services.audio.pcm import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -56,6 +58,16 @@ _UTTERANCES_PAUSE_SECONDS = 0.5
 _AROUND_SECONDS = 0.2
 
 
+@dataclass(frozen=True)
+class Alignment:
+    """A text of a window with the times of its words."""
+
+    hypothesis: Hypothesis
+    words: tuple[AlignedWord, ...]
+    missed_seconds: float
+    """Speech that no word accounts for."""
+
+
 @dataclass(eq=False)
 class WindowWork:
     """A window on its way."""
@@ -69,8 +81,10 @@ class WindowWork:
     decision: Decision | None = None
     encoding: Encoding = None
     prompt: Prompt | None = None
-    sampler: Sampler | None = None
     trials: list[Trial] = field(default_factory=list)
+    alignments: list[Alignment] = field(default_factory=list)
+    again: str | None = None
+    """What is tried with it once more, in one word, until somebody has counted it."""
     done: bool = False
     pieces: list[Segment | Suppressed] = field(default_factory=list)
     """What it gave, once it is done."""
@@ -93,15 +107,6 @@ class WindowWork:
     def _in_seconds(self, spans: Sequence[tuple[int, int]]) -> list[Span]:
         start = self.window.start
         return [((first - start) / SAMPLE_RATE, (last - start) / SAMPLE_RATE) for first, last in spans]
-
-    @property
-    def retry(self) -> str | None:
-        """What is tried with it once more, in one word; None the first time."""
-        if self.attempt.temperature:
-            return "hotter"
-        if self.trials and self.stage is not Stage.ALIGN:
-            return "longer" if self.stage is Stage.ENCODE else "timestamps"
-        return "split" if len(self.index) > 1 and self.stage is Stage.ENCODE else None
 
     def batch_key(self, beam_size: int) -> tuple[object, ...]:
         """Return what another window of the same model and stage must have alike to share a batch."""
@@ -139,7 +144,8 @@ class Session:
         self._context = check(options, engine)
         self._windower = Windower(rules)
         self._tracker = LanguageTracker()
-        self._pcm = np.zeros(0, np.int16)
+        # What came last, in pieces; windows to come begin at `needed_from` of the windower at the earliest.
+        self._pcm: deque[NDArray[np.int16]] = deque()
         self._pcm_start = 0
         self._samples = 0
         self._ended = False
@@ -147,10 +153,13 @@ class Session:
         self._open: list[WindowWork] = []
         self._undecided: list[WindowWork] = []
         self._windows = 0
+        # Where the first window starts, and how many start soon after it.
+        self._first_speech: int | None = None
+        self._early_windows = 0
         self._speech_seconds = 0.0
         self._spoken: dict[str, float] = {}
         self._certainty: dict[str, float] = {}
-        self._clock = Clock()
+        self._order = TimeOrder()
         self._output: list[Segment | Suppressed] = []
 
     # What comes in
@@ -159,16 +168,17 @@ class Session:
         """Take the next samples (shape (n,), 16 kHz mono) and the frames that voice activity detection made of
         the recording so far; return the windows that they complete.
         """
-        self._pcm = np.concatenate([self._pcm, pcm])
+        self._pcm.append(pcm)
         self._samples += len(pcm)
-        return self._new(self._windower.feed(frames))
+        works = self._new(self._windower.feed(frames))
+        return works + self._end_search()
 
     def finish(self, frames: Sequence[Frame]) -> list[WindowWork]:
         """Take the last frames; return the windows that are ready for their next stage."""
         works = self._new(self._windower.feed(frames) + self._windower.finish(self._samples))
         self._ended = True
-        self._pcm = self._pcm[:0]
-        return works + self._decided(self._tracker.finish(self._windows))
+        self._pcm.clear()
+        return works + self._decided(self._tracker.settle_by(self._windows))
 
     # What was computed
 
@@ -205,30 +215,39 @@ class Session:
         step = next_step(work.trials)
         if isinstance(step, Attempt):
             return [self._again(work, step)]
-        halves = split(work.window) if step is Next.SPLIT else None
+        halves = split(work.window) if step is Next.SPLIT and len(work.index) <= _MOST_SPLITS else None
         if halves is not None:
-            return self._split(work, halves, [work.decision] * len(halves))
+            return self._split(work, halves, [work.decision] * len(halves), "split")
         taken = best(work.trials).hypothesis
-        if not taken.text:
-            return self._close(work, [])
-        # Punctuation alone is what the model writes where it hears nothing.
-        reason = self._window_verdict(work, taken) if has_words(taken.text) else Reason.NO_SPEECH
-        if reason is not None:
+        if not has_words(taken.text):
+            return self._without_words(work, taken)
+        if (reason := self._window_verdict(work, taken)) is not None:
             return self._close(work, [self._held_back(work, taken.text, reason)])
         work.stage = Stage.ALIGN
         return [work]
 
+    def _without_words(self, work: WindowWork, taken: Hypothesis) -> list[WindowWork]:
+        """Try once more where somebody speaks; punctuation alone is what the model writes where it hears nothing."""
+        again = after_holes(work.trials)
+        if isinstance(again, Attempt) and missed((), work.utterances):
+            return [self._again(work, again)]
+        return self._close(work, [self._held_back(work, taken.text, Reason.NO_SPEECH)] if taken.text else [])
+
     def aligned(self, work: WindowWork, words: Sequence[AlignedWord]) -> list[WindowWork]:
         """Take the words of a window."""
+        holes = missed(words, work.utterances)
+        seconds = sum(end - start for start, end in holes)
+        work.alignments.append(Alignment(best(work.trials).hypothesis, tuple(words), seconds))
         # A translation has its words where they stand in English, not where they are said.
-        if self.options.task is Task.TRANSCRIBE and (holes := missed(words, work.utterances)):
+        if holes and self.options.task is Task.TRANSCRIBE:
             step = after_holes(work.trials)
             if isinstance(step, Attempt):
                 return [self._again(work, step)]
             near = work.window.start + round(holes[0][0] * SAMPLE_RATE)
             if len(work.index) <= _MOST_SPLITS and (parts := split(work.window, near)) is not None:
-                return self._split(work, parts, [work.decision] * len(parts))
-        return self._close(work, list(self._pieces(work, words)))
+                return self._split(work, parts, [work.decision] * len(parts), "split")
+        taken = min(work.alignments, key=lambda alignment: alignment.missed_seconds)
+        return self._close(work, list(self._pieces(work, taken)))
 
     # What comes out
 
@@ -257,7 +276,7 @@ class Session:
     def drain(self) -> Output:
         """Return what has become final since the last call, in the order of time."""
         if self.finished:
-            self._output += self._clock.flush(self.received_seconds)
+            self._output += self._order.flush(self.received_seconds)
         given, self._output = self._output, []
         return Output(
             tuple(item for item in given if isinstance(item, Segment)),
@@ -277,20 +296,37 @@ class Session:
 
     def _new(self, windows: Sequence[Window]) -> list[WindowWork]:
         works: list[WindowWork] = []
+        pcm = np.concatenate(self._pcm) if windows else None
         for window in windows:
-            audio = self._pcm[window.start - self._pcm_start : window.end - self._pcm_start].copy()
+            assert pcm is not None
+            audio = pcm[window.start - self._pcm_start : window.end - self._pcm_start].copy()
             work = WindowWork((self._windows,), window, audio, _first_attempt(window))
             if self.options.language is not None:
                 work.decision = Decision(self.options.language, 1.0)
             self._windows += 1
+            if self._first_speech is None:
+                self._first_speech = window.start
+            if window.start < self._first_speech + round(SEARCH_SPAN_SECONDS * SAMPLE_RATE):
+                self._early_windows += 1
             self._speech_seconds += window.speech_seconds
             works.append(work)
         self._open += works
-        needed = min(self._windower.needed_from, self._samples) - self._pcm_start
-        if needed > 0:
-            self._pcm = self._pcm[needed:].copy()
-            self._pcm_start += needed
+        while self._pcm and self._pcm_start + len(self._pcm[0]) <= self._windower.needed_from:
+            self._pcm_start += len(self._pcm.popleft())
         return works
+
+    def _end_search(self) -> list[WindowWork]:
+        """Settle the recording's language when speech is so sparse that waiting for more of it takes too long.
+
+        By the windows that begin within a span, once all of them are known: so it does not depend on how the
+        audio was divided.
+        """
+        if self._first_speech is None:
+            return []
+        last = self._first_speech + round(SEARCH_SPAN_SECONDS * SAMPLE_RATE)
+        if self._windower.needed_from < last:
+            return []
+        return self._decided(self._tracker.settle_by(self._early_windows))
 
     def _decided(self, windows: Sequence[Sequence[Decision]]) -> list[WindowWork]:
         self._undecided.sort(key=lambda work: work.index)
@@ -303,19 +339,17 @@ class Session:
         """Decode a window of one language as it is; cut one of several between them."""
         spans = utterances(work.window)
         runs = [list(run) for _, run in groupby(zip(spans, decisions, strict=True), lambda pair: pair[1].language)]
-        for run in runs:
-            self._count_language(run)
         if len(runs) == 1:
             work.decision = _together(runs[0])
             return [self._to_decode(work)]
         parts = cut_before(work.window, [run[0][0][0] for run in runs[1:]])
-        return self._split(work, parts, [_together(run) for run in runs])
+        return self._split(work, parts, [_together(run) for run in runs], "language")
 
-    def _count_language(self, run: Sequence[tuple[tuple[int, int], Decision]]) -> None:
-        decision, seconds = _together(run), _seconds(run)
-        self._spoken[decision.language] = self._spoken.get(decision.language, 0.0) + seconds
-        gained = decision.probability * seconds
-        self._certainty[decision.language] = self._certainty.get(decision.language, 0.0) + gained
+    def _count_language(self, work: WindowWork) -> None:
+        assert work.decision is not None
+        code, seconds = work.decision.language, work.window.speech_seconds
+        self._spoken[code] = self._spoken.get(code, 0.0) + seconds
+        self._certainty[code] = self._certainty.get(code, 0.0) + work.decision.probability * seconds
 
     def _to_decode(self, work: WindowWork) -> WindowWork:
         assert work.decision is not None
@@ -327,6 +361,7 @@ class Session:
 
     def _again(self, work: WindowWork, attempt: Attempt) -> WindowWork:
         longer = attempt.seconds != work.attempt.seconds
+        work.again = "hotter" if attempt.temperature else "longer" if longer else "timestamps"
         work.attempt = attempt
         if not longer:
             return self._to_decode(work)
@@ -334,7 +369,7 @@ class Session:
         return work
 
     def _split(
-        self, work: WindowWork, parts: Sequence[Window], decisions: Sequence[Decision | None]
+        self, work: WindowWork, parts: Sequence[Window], decisions: Sequence[Decision | None], why: str
     ) -> list[WindowWork]:
         works = [
             WindowWork(
@@ -343,6 +378,7 @@ class Session:
                 work.audio[part.start - work.window.start : part.end - work.window.start],
                 _first_attempt(part),
                 decision=decision,
+                again=why,
             )
             for number, (part, decision) in enumerate(zip(parts, decisions, strict=True))
         ]
@@ -353,10 +389,13 @@ class Session:
     def _close(self, work: WindowWork, pieces: list[Segment | Suppressed]) -> list[WindowWork]:
         work.done = True
         work.pieces = pieces
-        work.encoding = work.sampler = None
+        work.encoding = None
         while self._open and self._open[0].done:
-            for piece in self._open.pop(0).pieces:
-                self._output += self._clock.push(piece) if isinstance(piece, Segment) else [piece]
+            given = self._open.pop(0)
+            if any(isinstance(piece, Segment) for piece in given.pieces):
+                self._count_language(given)
+            for piece in given.pieces:
+                self._output += self._order.push(piece) if isinstance(piece, Segment) else [piece]
         return []
 
     # Judging and cutting
@@ -370,11 +409,12 @@ class Session:
         (first, _), (_, last) = work.window.speech[0], work.window.speech[-1]
         return Suppressed(first / SAMPLE_RATE, last / SAMPLE_RATE, text, reason)
 
-    def _pieces(self, work: WindowWork, words: Sequence[AlignedWord]) -> Iterator[Segment | Suppressed]:
+    def _pieces(self, work: WindowWork, taken: Alignment) -> Iterator[Segment | Suppressed]:
         start = work.window.start / SAMPLE_RATE
-        speech = work.speech
-        evidence = self._evidence(work)
-        for group in segments.cut(clamp_to_speech(words, work.utterances)):
+        # A translation has its words where they stand in English.
+        speech = work.speech if self.options.task is Task.TRANSCRIBE else [(0.0, work.seconds)]
+        evidence = self._evidence(work, taken.hypothesis)
+        for group in segments.cut(clamp_to_speech(taken.words, work.utterances)):
             text = "".join(word.text for word in group).strip()
             reason = verdict(segment_signs(group, speech))
             if reason is not None:
@@ -384,8 +424,7 @@ class Session:
                 yield Segment(timed[0].start, timed[-1].end, text, timed, evidence)
 
     @staticmethod
-    def _evidence(work: WindowWork) -> Evidence:
-        hypothesis = best(work.trials).hypothesis
+    def _evidence(work: WindowWork, hypothesis: Hypothesis) -> Evidence:
         assert work.decision is not None
         return Evidence(
             hypothesis.average_log_probability,

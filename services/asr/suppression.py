@@ -1,8 +1,9 @@
 """Which recognized texts are held back because nobody said them. Pure.
 
 Whisper invents: on noise, on music, in silence, and at the end of a recording. One sign alone is no proof; it is
-often sure of what it invents, and unsure of what somebody mumbles. So a text is held back only when two signs of
-different origin agree (the sound, the model's doubt, the text itself), and then it is listed with its reason.
+often sure of what it invents, and unsure of what somebody mumbles. So a text is held back only when two signs
+agree, each of which is measured on its own: the sound, the model's token for silence, the odds of its words, the
+text itself. Then it is listed with its reason.
 """
 
 from __future__ import annotations

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import math
-import threading
 from collections.abc import Callable
 
 import numpy as np
 
-from services.asr.engine import Engine, Task
+from services.asr.engine import Task
 from services.asr.models import Models
-from services.asr.options import RecognitionOptions
+from services.asr.options import DEFAULT_BEAM, RecognitionOptions
 from services.asr.session import Session
 from services.asr.vad import VoiceActivity
-from services.asr.windows import WindowRules
+from services.asr.windows import ENCODED_SECONDS, WindowRules
 from services.asr.workers import Listener, Transcription, Workers
 from services.audio.pcm import SAMPLE_RATE
 
@@ -71,36 +69,16 @@ class Transcriber:
         return self._workers.expected_wait_seconds()
 
     def warm_up(self) -> None:
-        """Run every stage of every model, and a transcription through the workers, so that no caller pays for it.
+        """Run every stage of every model once, so that no caller pays for what libraries set up at first use.
 
         Raises:
             Exception: what went wrong.
         """
         noise = np.random.default_rng(0).normal(0, 3000, _WARM_UP_SECONDS * SAMPLE_RATE).astype(np.int16)
-        for name, engine in self.models.engines.items():
-            _run_stages(engine, noise)
-            self._transcribe(name, noise)
-
-    def _transcribe(self, model: str, pcm: np.ndarray[tuple[int], np.dtype[np.int16]]) -> None:
-        over = threading.Event()
-        errors: list[BaseException] = []
-
-        def end(error: BaseException | None) -> None:
-            errors.extend([error] if error else [])
-            over.set()
-
-        listener = Listener(lambda output: None, lambda done, total: None, end)
-        transcription = self.open(model, RecognitionOptions(), listener, caller="", seconds_left=math.inf)
-        transcription.feed(pcm)
-        transcription.finish()
-        over.wait()
-        if errors:
-            raise errors[0]
-
-
-def _run_stages(engine: Engine, pcm: np.ndarray[tuple[int], np.dtype[np.int16]]) -> None:
-    (encoding,) = engine.encode([pcm], 10)
-    engine.detect_language(encoding, 0.0, _WARM_UP_SECONDS)
-    prompt = engine.prompt(engine.languages[0], Task.TRANSCRIBE, (), timestamps=False)
-    (hypothesis,) = engine.decode([encoding], [prompt], 5)
-    engine.align(encoding, _WARM_UP_SECONDS, prompt, hypothesis)
+        self._listen().feed(noise)
+        for engine in self.models.engines.values():
+            (encoding,) = engine.encode([noise], ENCODED_SECONDS[0])
+            engine.detect_language(encoding, 0.0, _WARM_UP_SECONDS)
+            prompt = engine.prompt(engine.languages[0], Task.TRANSCRIBE, (), timestamps=False)
+            (hypothesis,) = engine.decode([encoding], [prompt], DEFAULT_BEAM)
+            engine.align(encoding, _WARM_UP_SECONDS, prompt, hypothesis)

@@ -60,13 +60,13 @@ class Reason(StrEnum):
     """Why a text was held back; each stands for two signs that agree, see suppression.py."""
 
     NO_SPEECH = "no_speech"
-    """The model doubts that anybody speaks, and is unsure of every word."""
+    """Sound, model and text give two signs that nobody speaks, or there is nothing but punctuation."""
     OUTSIDE_SPEECH = "outside_speech"
     """It lies where voice activity detection hears nobody, and its words are improbable or a stock phrase."""
     REPETITION = "repetition"
-    """It repeats itself at every temperature, and faster than anybody speaks or with improbable words."""
+    """It repeats itself at every temperature that was tried, and there is a second sign against it."""
     STOCK_PHRASE = "stock_phrase"
-    """All that was heard is a phrase that Whisper is known to invent, where little or no speech is."""
+    """It is a phrase that Whisper is known to invent, and there is a second sign against it."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -73,7 +74,8 @@ class WhisperEngine:
         ctranslate2.set_random_seed(_SEED)
         self._whisper = load(workers, threads)
         # On a GPU a second copy of the weights may not fit, and nothing is promised to the bit there.
-        self._load_sampler: Callable[[], Any] = (lambda: load(1, threads)) if device == "cpu" else lambda: self._whisper
+        self._load_copy: Callable[[], Any] = (lambda: load(1, threads)) if device == "cpu" else lambda: self._whisper
+        self._one_copy = threading.Lock()
         self._features = FeatureExtractor(feature_size=self._whisper.n_mels)
         self._vocabulary = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._multilingual = bool(self._whisper.is_multilingual)
@@ -136,9 +138,25 @@ class WhisperEngine:
         """Decode windows that were encoded to one length, with prompts of one length."""
         return self._generate(self._whisper, encodings, prompts, beam_size=beam_size)
 
-    def sampler(self) -> _Sampler:
-        """Return a new sampler."""
-        return _Sampler(self._load_sampler(), self._generate)
+    def sample(self, encoding: Encoding, prompt: Prompt, temperature: float) -> Hypothesis:
+        """Return the likeliest of five sampled texts.
+
+        With a copy of the model that is loaded for it, one at a time. CTranslate2's random numbers belong to a
+        worker thread and cannot be set back; a fresh copy has fresh threads, so the same window gets the same
+        numbers whatever was computed before.
+        """
+        with self._one_copy:
+            # Without sampling_topk=0 the library takes the likeliest token whatever the temperature.
+            (hypothesis,) = self._generate(
+                self._load_copy(),
+                [encoding],
+                [prompt],
+                beam_size=1,
+                num_hypotheses=_HYPOTHESES_SAMPLED,
+                sampling_topk=0,
+                sampling_temperature=temperature,
+            )
+        return hypothesis
 
     def align(
         self, encoding: Encoding, seconds: float, prompt: Prompt, hypothesis: Hypothesis
@@ -193,32 +211,6 @@ class WhisperEngine:
 
     def _new_tokenizer(self, language: str, task: Task) -> Tokenizer:
         return Tokenizer(self._vocabulary, self._multilingual, task=task.value, language=language)
-
-
-class _Sampler:
-    """Samples with a copy of the model of its own.
-
-    CTranslate2's random numbers belong to a worker thread and cannot be set back. A fresh copy has fresh
-    threads, so the same window gets the same numbers whatever was computed before.
-    """
-
-    def __init__(self, whisper: Any, generate: Callable[..., list[Hypothesis]]) -> None:
-        self._whisper = whisper
-        self._generate = generate
-
-    def sample(self, encoding: Encoding, prompt: Prompt, temperature: float) -> Hypothesis:
-        """Return the likeliest of some sampled texts."""
-        # Without sampling_topk=0 the library takes the likeliest token whatever the temperature.
-        (hypothesis,) = self._generate(
-            self._whisper,
-            [encoding],
-            [prompt],
-            beam_size=1,
-            num_hypotheses=_HYPOTHESES_SAMPLED,
-            sampling_topk=0,
-            sampling_temperature=temperature,
-        )
-        return hypothesis
 
 
 def compression_ratio(text: str) -> float:

@@ -78,7 +78,7 @@ def _clamped(word: AlignedWord, reaches: Sequence[Span]) -> AlignedWord:
     return replace(word, start=max(word.start, first), end=min(word.end, last))
 
 
-class Clock:
+class TimeOrder:
     """Keeps the times of consecutive segments lawful: start <= end, never back, inside the recording.
 
     A word that reaches into the next one is cut back, across segments too, for where a word starts is better

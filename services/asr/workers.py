@@ -115,9 +115,10 @@ class Workers:
             thread.join()
 
     def expected_wait_seconds(self) -> float:
-        """Return how long what waits in the lanes before the long one will take, judged by the pace so far."""
+        """Return when one of the requests that are under way should be done, judged by the pace so far."""
         with self._changed:
-            return self._expected_wait()
+            waiting = sum(self._scheduler.waiting_seconds(lane) for lane in Lane)
+            return self._pace.seconds_for(waiting) / max(1, self._scheduler.waiting_requests())
 
     def open(
         self, session: Session, voice: VoiceActivity, listener: Listener, *, caller: str, seconds_left: float
@@ -143,12 +144,14 @@ class Workers:
         with self._changed:
             if transcription.over:
                 return
-            self._queue(transcription, step())
+            works = step()
+            self._queue(transcription, works)
             request = transcription.request
             if request.lane is Lane.SHORT and transcription.session.received_seconds > SHORT_SECONDS:
                 self._scheduler.move(request, Lane.LONG)
             self._report(transcription)
-            self._changed.notify_all()
+            if works:
+                self._changed.notify_all()
 
     def drop(self, transcription: Transcription) -> None:
         """Take a transcription out of the queue."""
@@ -174,21 +177,20 @@ class Workers:
 
     def _work(self) -> None:
         while (batch := self._next()) is not None:
-            began = self._clock()
-            error: Exception | None = None
-            results: Sequence[Result] = ()
-            try:
-                results = _compute(batch)
-            except Exception as caught:  # noqa: BLE001 - whatever it is, it ends these requests and nothing else
-                error = caught
-                get_logger().exception("batch_failed", stage=batch.stage.name, windows=len(batch.jobs))
-            seconds = self._clock() - began
-            with self._changed:
-                self._scheduler.finish(batch)
-                self._measure(batch, seconds)
-                for job, result in zip(batch.jobs, results or [list[WindowWork]] * len(batch.jobs), strict=True):
-                    self._take(job, result, error)
-                self._changed.notify_all()
+            self._do(batch)
+            # Nothing of a recording is kept alive while there is nothing to do.
+            del batch
+
+    def _do(self, batch: Batch[Payload]) -> None:
+        began = self._clock()
+        outcomes = _outcomes(batch)
+        seconds = self._clock() - began
+        with self._changed:
+            self._scheduler.finish(batch)
+            self._measure(batch, seconds)
+            for job, outcome in zip(batch.jobs, outcomes, strict=True):
+                self._take(job, outcome)
+            self._changed.notify_all()
 
     def _next(self) -> Batch[Payload] | None:
         with self._changed:
@@ -202,25 +204,28 @@ class Workers:
                 self._changed.wait()
             return None
 
-    def _take(self, job: Job[Payload], result: Result, error: Exception | None) -> None:
+    def _take(self, job: Job[Payload], outcome: Result | Exception) -> None:
         transcription, _ = job.payload
         if transcription.over:
             return
         try:
-            if error is not None:
-                raise error
-            self._queue(transcription, result())
+            if isinstance(outcome, Exception):
+                raise outcome
+            self._queue(transcription, outcome())
             self._report(transcription)
         except Exception as caught:  # noqa: BLE001 - it ends this request; the thread goes on with the others
-            if caught is not error:
+            if caught is not outcome:
                 get_logger().exception("session_failed", stage=job.stage.name)
             self._end(transcription, caught)
 
     def _queue(self, transcription: Transcription, works: Sequence[WindowWork]) -> None:
+        if not works:
+            return
         now = self._clock()
         for work in works:
-            if (kind := work.retry) is not None:
-                metrics.ASR_RETRIES.labels(kind).inc()
+            if work.again is not None:
+                metrics.ASR_RETRIES.labels(work.again).inc()
+                work.again = None
             self._scheduler.add(
                 Job(
                     transcription.request,
@@ -230,6 +235,8 @@ class Workers:
                     (id(transcription.session.engine), *work.batch_key(transcription.session.options.beam_size)),
                     (transcription, work),
                     now,
+                    # Sampling takes longer than all usual stages together.
+                    extra=work.stage is Stage.DECODE and work.attempt.temperature > 0,
                 )
             )
         self._measure_queue()
@@ -262,7 +269,11 @@ class Workers:
         return sum(self._scheduler.waiting_seconds(lane) for lane in Lane if lane is not Lane.LONG)
 
     def _expected_wait(self) -> float:
-        return self._pace.seconds_for(self._waiting())
+        # Callers take turns: however much one of them has waiting, a newcomer waits for no more than his own length
+        # of each.
+        urgent = (lane for lane in Lane if lane is not Lane.LONG)
+        before = sum(self._scheduler.waiting_for_each(lane, SHORT_SECONDS) for lane in urgent)
+        return self._pace.seconds_for(before)
 
     def _measure_queue(self) -> None:
         for lane in Lane:
@@ -284,6 +295,18 @@ class Workers:
                 metrics.QUEUE_WAIT_SECONDS.labels("asr").observe(began - job.since)
                 metrics.ASR_ENCODED_SECONDS.inc(job.payload[1].attempt.seconds)
                 metrics.ASR_PADDING_SECONDS.inc(max(0.0, job.payload[1].attempt.seconds - job.seconds))
+
+
+def _outcomes(batch: Batch[Payload]) -> list[Result | Exception]:
+    """Compute a batch; return for each window what its session is to take, or what went wrong with it."""
+    try:
+        return list(_compute(batch))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is these requests' and nobody else's
+        get_logger().exception("batch_failed", stage=batch.stage.name, windows=len(batch.jobs))
+        if len(batch.jobs) == 1:
+            return [error]
+    # One bad window, or too little memory for all at once: that is not the others' fault.
+    return [outcome for job in batch.jobs for outcome in _outcomes(Batch(batch.stage, (job,)))]
 
 
 def _compute(batch: Batch[Payload]) -> list[Result]:
@@ -323,8 +346,7 @@ def _decode(jobs: Sequence[Job[Payload]]) -> list[Result]:
 
 def _sample(engine: Engine, work: WindowWork) -> Hypothesis:
     assert work.prompt is not None
-    work.sampler = work.sampler or engine.sampler()
-    return work.sampler.sample(work.encoding, work.prompt, work.attempt.temperature)
+    return engine.sample(work.encoding, work.prompt, work.attempt.temperature)
 
 
 def _align(job: Job[Payload]) -> Result:

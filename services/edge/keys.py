@@ -2,11 +2,14 @@
 
 import hashlib
 import hmac
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from services.runtime.errors import Fault, MeshError
+
+_SECRET = secrets.token_bytes(32)
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,8 @@ class Caller:
 
 
 def opaque_name(caller: Caller, address: str | None) -> str:
-    """Return what other services know a caller by: always the same for one caller, and neither key nor address.
+    """Return what other services know a caller by: neither key nor address, and the same for as long as this process
+    lives.
 
     Args:
         caller: who calls.
@@ -27,7 +31,8 @@ def opaque_name(caller: Caller, address: str | None) -> str:
     """
     if caller.key_id is not None:
         return f"key:{caller.key_id}"
-    return f"ip:{_digest(address or '').hex()[:16]}"
+    # With a secret, for all addresses there are could be tried against a plain digest.
+    return f"ip:{hmac.new(_SECRET, (address or '').encode(), hashlib.sha256).hexdigest()[:16]}"
 
 
 class KeyRing:

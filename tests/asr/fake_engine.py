@@ -99,8 +99,8 @@ class FakeEngine:
             for encoding, prompt in zip(encodings, prompts, strict=True)
         ]
 
-    def sampler(self) -> "FakeSampler":
-        return FakeSampler(self._change)
+    def sample(self, encoding: Encoding, prompt: Prompt, temperature: float) -> Hypothesis:
+        return self._change(_heard(encoding, prompt), prompt, temperature)
 
     def align(
         self, encoding: Encoding, seconds: float, prompt: Prompt, hypothesis: Hypothesis
@@ -114,16 +114,6 @@ class FakeEngine:
     def _take_time(self, windows: int) -> None:
         if self._seconds_a_window:
             time.sleep(self._seconds_a_window * windows)
-
-
-class FakeSampler:
-    """Hears the same at every temperature, unless told otherwise."""
-
-    def __init__(self, change: Callable[[Hypothesis, Prompt, float], Hypothesis]) -> None:
-        self._change = change
-
-    def sample(self, encoding: Encoding, prompt: Prompt, temperature: float) -> Hypothesis:
-        return self._change(_heard(encoding, prompt), prompt, temperature)
 
 
 class _Loudness:

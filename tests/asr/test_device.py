@@ -22,7 +22,7 @@ def test_a_gpu_is_described_as_far_as_the_driver_tells() -> None:
 
 @pytest.mark.parametrize("cores", [1, 2, 16])
 def test_every_core_of_a_processor_is_a_worker_that_encodes_alone_and_decodes_together(cores: int) -> None:
-    layout = lay_out(Device("cpu"), cores, BASE_MIB)
+    layout = lay_out(Device("cpu"), cores, [BASE_MIB])
 
     assert (layout.workers, layout.threads) == (cores, 1)
     assert layout.limits == BatchLimits(encode=1, decode=8, decode_last=2)
@@ -42,7 +42,7 @@ def test_every_core_of_a_processor_is_a_worker_that_encodes_alone_and_decodes_to
     ],
 )
 def test_a_gpu_has_one_worker_whose_batches_fit_into_memory(memory_mib: int, weights_mib: int, batch: int) -> None:
-    layout = lay_out(Device("cuda", "", memory_mib), 8, weights_mib)
+    layout = lay_out(Device("cuda", "", memory_mib), 8, [weights_mib])
 
     assert layout.workers == 1
     assert layout.limits == BatchLimits(encode=batch, decode=batch, decode_last=batch)
@@ -51,7 +51,15 @@ def test_a_gpu_has_one_worker_whose_batches_fit_into_memory(memory_mib: int, wei
 @given(st.integers(0, 200_000), st.integers(0, 200_000), st.integers(1, 20_000))
 def test_more_memory_never_makes_batches_smaller_and_they_always_fit(less: int, more: int, weights_mib: int) -> None:
     less, more = sorted((less, more))
-    small, large = (lay_out(Device("cuda", "", memory), 4, weights_mib).limits.encode for memory in (less, more))
+    small, large = (lay_out(Device("cuda", "", memory), 4, [weights_mib]).limits.encode for memory in (less, more))
 
     assert 1 <= small <= large <= 16
     assert large == 1 or weights_mib + large * weights_mib // 4 < more
+
+
+def test_a_window_takes_what_the_largest_of_several_models_needs() -> None:
+    alone = lay_out(Device("cuda", "", 24_000), 8, [3000]).limits.encode
+    several = lay_out(Device("cuda", "", 24_000), 8, [3000, 500, 500, 500]).limits.encode
+
+    assert several == (24_000 - 4500 - 1024) // 750 or several == alone
+    assert several >= 8

@@ -108,10 +108,10 @@ def test_sampling_depends_on_the_window_alone(
 ) -> None:
     encodings = engine.encode(windows, _SECONDS)
     (prompt,) = _prompts(engine, 1)
-    first = engine.sampler().sample(encodings[0], prompt, temperature)
-    engine.sampler().sample(encodings[1], prompt, temperature)
+    first = engine.sample(encodings[0], prompt, temperature)
+    engine.sample(encodings[1], prompt, temperature)
 
-    assert engine.sampler().sample(encodings[0], prompt, temperature) == first
+    assert engine.sample(encodings[0], prompt, temperature) == first
 
 
 def test_context_is_counted_in_tokens(engine: Engine) -> None:

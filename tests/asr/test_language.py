@@ -43,7 +43,7 @@ def decided(windows: Sequence[HeardWindow]) -> list[list[Decision]]:
     """Return the decisions on windows that are heard in order."""
     tracker = LanguageTracker()
     due = [decisions for number, window in enumerate(windows) for decisions in tracker.hear(number, window)]
-    return due + tracker.finish(len(windows))
+    return due + tracker.settle_by(len(windows))
 
 
 def languages(*windows: HeardWindow) -> str:
@@ -61,7 +61,7 @@ def in_english(*utterances: Heard) -> str:
 def test_an_empty_recording_has_no_language() -> None:
     tracker = LanguageTracker()
 
-    assert tracker.finish(0) == []
+    assert tracker.settle_by(0) == []
     assert tracker.language is None
 
 
@@ -100,13 +100,13 @@ def test_the_end_settles_a_short_recording() -> None:
     tracker = LanguageTracker()
 
     assert tracker.hear(0, whole(1.0, fr=0.6)) == []
-    assert tracker.finish(1) == [[Decision("fr", 0.6)]]
+    assert tracker.settle_by(1) == [[Decision("fr", 0.6)]]
 
 
 def test_a_short_recording_may_end_before_it_is_heard() -> None:
     tracker = LanguageTracker()
 
-    assert tracker.finish(2) == []
+    assert tracker.settle_by(2) == []
     assert tracker.hear(1, whole(1.0, fr=0.6)) == []
     assert tracker.hear(0, whole(1.0, fr=0.6)) == [[Decision("fr", 0.6)]] * 2
 
@@ -230,11 +230,11 @@ def test_decisions_come_in_order_once_and_whenever_the_windows_are_heard(
     tracker = LanguageTracker()
     due: list[list[Decision]] = []
     for step, number in enumerate(order):
-        due += tracker.finish(len(windows)) if step == end else []
+        due += tracker.settle_by(len(windows)) if step == end else []
         due += tracker.hear(number, windows[number])
         # What is given out is never taken back.
         assert due == expected[: len(due)]
-    due += tracker.finish(len(windows)) if end == len(windows) else []
+    due += tracker.settle_by(len(windows)) if end == len(windows) else []
 
     assert due == expected
     assert [len(decisions) for decisions in due] == [len(window.utterances) for window in windows]
@@ -251,7 +251,7 @@ def test_once_the_recording_is_settled_a_window_is_decided_on_at_once_and_needs_
         due += tracker.hear(number, HeardWindow(None, window.utterances) if settled else window)
         assert len(due) == (number + 1 if tracker.language is not None else 0)
 
-    assert due + tracker.finish(len(windows)) == decided(windows)
+    assert due + tracker.settle_by(len(windows)) == decided(windows)
 
 
 @given(windows)

@@ -270,7 +270,7 @@ def test_a_window_waits_for_no_others_when_there_is_nothing_to_encode() -> None:
 
 
 def test_encoded_windows_do_not_pile_up_because_no_two_are_alike() -> None:
-    jobs = [window(Request("a"), number, Stage.DECODE, key=str(number)) for number in range(2 * LIMITS.decode)]
+    jobs = [window(Request("a"), number, Stage.DECODE, key=str(number)) for number in range(4 * LIMITS.decode)]
     scheduler = given(Scheduler[str](1, LIMITS), *jobs, window(Request("b")))
 
     batch = scheduler.take()
@@ -614,9 +614,9 @@ def test_long_requests_never_hold_all_workers_with_large_batches() -> None:
 
 
 def test_encoded_windows_that_wait_are_few() -> None:
-    # Encoding stops at two full batches; what is being computed then may still come.
+    # Encoding stops at four full batches; what is being computed then may still come.
     for load in steady_loads():
-        most = 2 * load.limits.decode + load.workers * max(load.limits.encode, load.limits.decode)
+        most = 4 * load.limits.decode + load.workers * max(load.limits.encode, load.limits.decode)
         for take in load.takes:
             encoded = Counter(job.request.lane for job in take.waiting if job.stage is Stage.DECODE)
             assert max(encoded.values(), default=0) <= most

@@ -34,7 +34,7 @@ def _advance(session: Session, work: WindowWork) -> list[WindowWork]:
         words = engine.align(work.encoding, work.seconds, work.prompt, best(work.trials).hypothesis)
         return session.aligned(work, words)
     if work.attempt.temperature:
-        return session.decoded(work, engine.sampler().sample(work.encoding, work.prompt, work.attempt.temperature))
+        return session.decoded(work, engine.sample(work.encoding, work.prompt, work.attempt.temperature))
     (hypothesis,) = engine.decode([work.encoding], [work.prompt], session.options.beam_size)
     return session.decoded(work, hypothesis)
 
@@ -235,5 +235,59 @@ def test_memory_stays_bounded_however_long_the_recording() -> None:
         while ready:
             ready += _advance(session, ready.pop(0))
         session.drain()
-        held = session._pcm.nbytes + sum(work.audio.nbytes for work in session._open)
+        held = sum(pcm.nbytes for pcm in session._pcm) + sum(work.audio.nbytes for work in session._open)
         assert held < 2 * minute.nbytes
+
+
+def test_a_text_that_leaves_more_out_does_not_take_the_place_of_a_better_one() -> None:
+    def worse_with_timestamps(heard: Hypothesis, prompt: Prompt, temperature: float) -> Hypothesis:
+        words = heard.text.split()
+        return replace(heard, text=" ".join(words[: 12 if len(prompt.tokens) == 4 else 2]))
+
+    _, output = _recognize(FakeEngine(hypothesis=worse_with_timestamps), tone((10, 9000)))
+
+    assert len(_words(output)) == 12
+
+
+@pytest.mark.parametrize("text", ["", "..."])
+def test_speech_without_any_text_is_decoded_again(text: str) -> None:
+    def silent_at_first(heard: Hypothesis, prompt: Prompt, temperature: float) -> Hypothesis:
+        return replace(heard, text=text) if len(prompt.tokens) == 4 else heard
+
+    _, output = _recognize(FakeEngine(hypothesis=silent_at_first), tone((4, 9000)))
+
+    assert len(_words(output)) == 8
+
+
+def test_sparse_speech_gets_its_language_before_the_recording_ends() -> None:
+    session = Session(FakeEngine(), RecognitionOptions(), WindowRules())
+    voice = listen()
+    words: list[str] = []
+    for _ in range(3):
+        for pcm in (tone((1.0, -9000)), tone((59, 0))):
+            ready = session.feed(pcm, voice.feed(pcm))
+            while ready:
+                ready += _advance(session, ready.pop(0))
+            words += _words(session.drain())
+
+    assert session.received_seconds - session.done_seconds < 60
+    assert words[0] == "Wort0"
+
+
+def test_what_is_held_back_counts_for_no_language() -> None:
+    doubtful = saying("Thank you.", no_speech_probability=0.9, average_log_probability=-1.5)
+
+    session, _ = _recognize(FakeEngine(hypothesis=doubtful), tone((4, 9000)), RecognitionOptions())
+
+    assert session.summary().language_probability == 0
+
+
+def test_a_translation_is_not_judged_by_where_its_words_stand() -> None:
+    audio = tone((3, 9000), (0.4, 0), (3, 9000))
+    options = RecognitionOptions("en", Task.TRANSLATE)
+    engine = FakeEngine(hypothesis=lambda heard, prompt, temperature: replace(heard, text="one two"))
+
+    _, output = _recognize(engine, audio, options)
+
+    assert _words(output) == ["one", "two"]
+    assert engine.batches == [1]

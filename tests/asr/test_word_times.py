@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from services.asr.engine import AlignedWord
 from services.asr.transcript import Evidence, Segment, Word
-from services.asr.word_times import MISSED_SECONDS, Clock, Span, clamp_to_speech, missed, overlap
+from services.asr.word_times import MISSED_SECONDS, Span, TimeOrder, clamp_to_speech, missed, overlap
 
 EVIDENCE = Evidence(-0.1, 0.0, 1.0, "en", 1.0)
 
@@ -172,21 +172,21 @@ def test_exactly_the_long_stretches_of_speech_without_a_word_are_missed(
 
 def test_lawful_times_stay_as_they_are() -> None:
     lawful = segment((0.0, 0.5), (0.5, 0.5), (0.75, 1.0))
-    clock = Clock()
+    clock = TimeOrder()
 
     assert clock.push(lawful) == []
     assert clock.flush(2.0) == [lawful]
 
 
 def test_a_word_that_reaches_into_the_next_is_cut_back() -> None:
-    clock = Clock()
+    clock = TimeOrder()
     clock.push(segment((0.0, 3.0), (2.0, 2.5)))
 
     assert times(clock.flush(10.0)) == [[(0.0, 2.0), (2.0, 2.5)]]
 
 
 def test_a_stretched_last_word_does_not_push_the_next_segment_away() -> None:
-    clock = Clock()
+    clock = TimeOrder()
     clock.push(segment((28.0, 29.0), (29.0, 35.0)))
     (before,) = clock.push(segment((30.0, 30.5), (30.5, 31.0)))
 
@@ -196,7 +196,7 @@ def test_a_stretched_last_word_does_not_push_the_next_segment_away() -> None:
 
 
 def test_a_word_that_starts_before_the_last_one_starts_with_it() -> None:
-    clock = Clock()
+    clock = TimeOrder()
     clock.push(segment((4.0, 5.0)))
 
     assert times(clock.push(segment((3.0, 3.5), (6.0, 7.0)))) == [[(4.0, 4.0)]]
@@ -204,7 +204,7 @@ def test_a_word_that_starts_before_the_last_one_starts_with_it() -> None:
 
 
 def test_nothing_ends_after_the_recording() -> None:
-    clock = Clock()
+    clock = TimeOrder()
     clock.push(segment((8.0, 9.0), (9.0, 12.0)))
 
     (last,) = clock.flush(10.0)
@@ -213,7 +213,7 @@ def test_nothing_ends_after_the_recording() -> None:
 
 
 def test_a_segment_is_given_out_when_the_next_is_known() -> None:
-    clock = Clock()
+    clock = TimeOrder()
     given_out = [len(clock.push(segment((float(number), number + 0.5)))) for number in range(3)]
 
     assert given_out == [0, 1, 1]
@@ -227,7 +227,7 @@ any_segments = st.lists(st.lists(st.tuples(moments, moments), min_size=1, max_si
 
 @given(any_segments, st.floats(60, 70))
 def test_times_never_run_backwards_and_stay_inside(groups: list[list[tuple[float, float]]], limit: float) -> None:
-    clock = Clock()
+    clock = TimeOrder()
     segments = [segment(*group) for group in groups]
     ordered = [given_out for each in segments for given_out in clock.push(each)] + clock.flush(limit)
 
@@ -244,7 +244,7 @@ def test_times_never_run_backwards_and_stay_inside(groups: list[list[tuple[float
 @given(any_segments)
 def test_ordering_twice_changes_nothing(groups: list[list[tuple[float, float]]]) -> None:
     def order(segments: list[Segment]) -> list[Segment]:
-        clock = Clock()
+        clock = TimeOrder()
         return [given_out for each in segments for given_out in clock.push(each)] + clock.flush(60.0)
 
     once = order([segment(*group) for group in groups])

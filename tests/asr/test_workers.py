@@ -155,6 +155,22 @@ def test_an_engine_that_fails_ends_its_own_requests_only(pool: Pool) -> None:
     assert len(fine.words) == 6
 
 
+def test_a_window_that_fails_does_not_fail_the_others_of_its_batch(pool: Pool) -> None:
+    def fail_on_long(heard: Hypothesis, prompt: Prompt, temperature: float) -> Hypothesis:
+        if len(heard.tokens) == 12:
+            raise RuntimeError("out of memory")
+        return heard
+
+    hold = threading.Event()
+    engine = FakeEngine(hold=hold, hypothesis=fail_on_long)
+    callers = [pool.run(engine, seconds, name=str(seconds)) for seconds in (4.0, 5.0, 6.0, 5.5)]
+    hold.set()
+
+    assert all(caller.over.wait(10) for caller in callers)
+    assert [caller.error is None for caller in callers] == [True, True, False, True]
+    assert max(engine.batches) > 1
+
+
 def test_a_listener_that_fails_ends_its_own_request_only(pool: Pool) -> None:
     caller = Caller()
 

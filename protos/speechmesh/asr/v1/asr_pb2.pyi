@@ -68,7 +68,7 @@ class RecognitionConfig(_message.Message):
     initial_prompt: _builtins.str
     """Text that might have preceded the recording: its style and its names are taken up. Up to 2000 characters."""
     beam_size: _builtins.int
-    """Hypotheses followed at once, 1 to 10; 0 is the default, 5."""
+    """Hypotheses followed at once, 1 to 10; 0 is the default, 4."""
     omit_words: _builtins.bool
     """Leaves the words out of the segments."""
     caller: _builtins.str
@@ -248,13 +248,13 @@ class SuppressedText(_message.Message):
         REASON_UNSPECIFIED: SuppressedText._Reason.ValueType  # 0
         """Not told."""
         REASON_NO_SPEECH: SuppressedText._Reason.ValueType  # 1
-        """Sound and model agree that nobody speaks."""
+        """Sound, model and text give two signs that nobody speaks, or there is nothing but punctuation."""
         REASON_OUTSIDE_SPEECH: SuppressedText._Reason.ValueType  # 2
         """Its words lie outside all speech, and are improbable or a stock phrase."""
         REASON_REPETITION: SuppressedText._Reason.ValueType  # 3
-        """It repeats itself, and no second sign speaks for it."""
+        """It repeats itself however it is recognized, and there is a second sign against it."""
         REASON_STOCK_PHRASE: SuppressedText._Reason.ValueType  # 4
-        """It is a phrase that the model is known to invent, where a second sign says that nobody speaks."""
+        """It is a phrase that the model is known to invent, and there is a second sign against it."""
 
     class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
         """Why a text was held back."""
@@ -262,13 +262,13 @@ class SuppressedText(_message.Message):
     REASON_UNSPECIFIED: SuppressedText.Reason.ValueType  # 0
     """Not told."""
     REASON_NO_SPEECH: SuppressedText.Reason.ValueType  # 1
-    """Sound and model agree that nobody speaks."""
+    """Sound, model and text give two signs that nobody speaks, or there is nothing but punctuation."""
     REASON_OUTSIDE_SPEECH: SuppressedText.Reason.ValueType  # 2
     """Its words lie outside all speech, and are improbable or a stock phrase."""
     REASON_REPETITION: SuppressedText.Reason.ValueType  # 3
-    """It repeats itself, and no second sign speaks for it."""
+    """It repeats itself however it is recognized, and there is a second sign against it."""
     REASON_STOCK_PHRASE: SuppressedText.Reason.ValueType  # 4
-    """It is a phrase that the model is known to invent, where a second sign says that nobody speaks."""
+    """It is a phrase that the model is known to invent, and there is a second sign against it."""
 
     SPAN_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
