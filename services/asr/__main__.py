@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from services.asr.config import AsrSettings
-from services.asr.device import Device, describe_device, lay_out
+from services.asr.device import Device, describe_device, lay_out, widest_vectors
 from services.asr.server import AsrServicer
 from services.models.catalogue import load_catalogue, model_folder
 from services.runtime.admission import Admission
@@ -18,7 +20,11 @@ if TYPE_CHECKING:
     from services.asr.transcriber import Transcriber
 
 
+_CPUINFO = Path("/proc/cpuinfo")
+
+
 def _load(settings: AsrSettings, device: Device) -> Transcriber:
+    widest_vectors(_CPUINFO.read_text() if _CPUINFO.exists() else "", os.environ)
     # Imported here: the health port answers while the libraries load.
     from services.asr.models import Models
     from services.asr.scheduler import Scheduler

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.asr.device import Device, describe_device, lay_out
+from services.asr.device import Device, describe_device, lay_out, widest_vectors
 from services.asr.scheduler import BatchLimits
 
 BASE_MIB, LARGE_MIB = 140, 3000
@@ -63,3 +63,29 @@ def test_a_window_takes_what_the_largest_of_several_models_needs() -> None:
 
     assert several == (24_000 - 4500 - 1024) // 750 or several == alone
     assert several >= 8
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "before", "after"),
+    [
+        (
+            "flags : fpu avx2 avx512f avx512dq avx512cd avx512bw avx512vl amx_int8\n",
+            {},
+            {"CT2_FORCE_CPU_ISA": "AVX512"},
+        ),
+        ("flags : fpu avx2 avx512f\n", {}, {}),
+        ("Features : asimd\n", {}, {}),
+        ("", {}, {}),
+        (
+            "flags : avx512f avx512dq avx512cd avx512bw avx512vl\n",
+            {"CT2_FORCE_CPU_ISA": "AVX2"},
+            {"CT2_FORCE_CPU_ISA": "AVX2"},
+        ),
+    ],
+)
+def test_the_widest_vectors_of_the_processor_are_used(
+    cpuinfo: str, before: dict[str, str], after: dict[str, str]
+) -> None:
+    widest_vectors(cpuinfo, before)
+
+    assert before == after
