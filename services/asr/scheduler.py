@@ -70,7 +70,7 @@ class Request:
     """Who asks; requests of one caller share his turns."""
     lane: Lane = Lane.SHORT
     deadline: float = math.inf
-    """When the caller stops waiting, on the clock that `take` is given."""
+    """When the caller stops waiting, on the clock that `expired` is given."""
     number: int = field(default_factory=itertools.count().__next__)
     """Order of arrival."""
 
