@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from services.asr.config import AsrSettings
 from services.asr.device import Device, describe_device, lay_out, widest_vectors
-from services.asr.server import AsrServicer
 from services.models.catalogue import load_catalogue, model_folder
 from services.runtime.admission import Admission
 from services.runtime.lifecycle import Loading
@@ -62,6 +61,9 @@ def _load(settings: AsrSettings, device: Device) -> Transcriber:
 def main() -> None:
     """Serve until told to stop."""
     settings = begin("asr", AsrSettings)
+    # Imported here: it imports numpy, whose threads are told only once how they shall behave.
+    from services.asr.server import AsrServicer
+
     device = describe_device(settings.device)
     transcriber: Loading[Transcriber] = Loading()
     servicer = AsrServicer(

@@ -18,7 +18,7 @@ from services.audio.pcm import SAMPLE_RATE
 FRAME_SAMPLES = 512
 """Samples in a frame: what voice activity detection judges at once (32 ms)."""
 
-ENCODED_SECONDS = (10, 12, 15, 20, 25, 30)
+ENCODED_SECONDS = (10, 12, 14, 16, 18, 20, 25, 30)
 """Lengths to which windows are encoded."""
 
 BREATH_SECONDS = 0.3

@@ -1,13 +1,18 @@
 """Runs the diarize service: `python -m services.diarize`, settings by environment (see config.py)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from services.diarize.config import DiarizeSettings
-from services.diarize.engine import Diarizer
-from services.diarize.server import DiarizeServicer
 from services.models.catalogue import model_folder
 from services.runtime.admission import Admission
 from services.runtime.lifecycle import Loading
 from services.runtime.process import begin, run_grpc
 from speechmesh.diarize.v1 import diarize_pb2, diarize_pb2_grpc
+
+if TYPE_CHECKING:
+    from services.diarize.engine import Diarizer
 
 
 def _load_diarizer(settings: DiarizeSettings) -> Diarizer:
@@ -25,6 +30,9 @@ def _load_diarizer(settings: DiarizeSettings) -> Diarizer:
 def main() -> None:
     """Serve until told to stop."""
     settings = begin("diarize", DiarizeSettings)
+    # Imported here: it imports numpy, whose threads are told only once how they shall behave.
+    from services.diarize.server import DiarizeServicer
+
     diarizer: Loading[Diarizer] = Loading()
     # One at a time: the pipeline keeps the device busy by itself.
     admission = Admission("diarize", places=settings.queue_limit, slots=1)
