@@ -28,7 +28,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Word:
-    """One recognized word."""
+    """One recognized word, or all words of a segment."""
 
     text: str
     start: float
@@ -41,6 +41,7 @@ class Answer:
     """What the service made of a recording."""
 
     text: str
+    segments: tuple[Word, ...]
     words: tuple[Word, ...]
     languages: tuple[str, ...]
     """Of its segments."""
@@ -60,6 +61,8 @@ class AsrService:
 
     channel: Any
     process: int
+    target: str
+    """Its gRPC address."""
 
     async def recognize(self, pcm: bytes, **config: Any) -> Answer:
         """Send 16 kHz mono s16 PCM as fast as it is taken; `config` are fields of RecognitionConfig."""
@@ -88,20 +91,20 @@ class AsrService:
 def _answer(events: Sequence[asr_pb2.RecognizeResponse], seconds: float, first: float | None) -> Answer:
     segments = [event.segment for event in events if event.HasField("segment")]
     held = [event.suppressed for event in events if event.HasField("suppressed")]
-    words = [
-        Word(word.text, to_seconds(word.span.start_offset), to_seconds(word.span.end_offset))
-        for segment in segments
-        for word in segment.words
-    ]
     return Answer(
         " ".join(segment.text for segment in segments),
-        tuple(words),
+        tuple(map(_timed, segments)),
+        tuple(_timed(word) for segment in segments for word in segment.words),
         tuple(segment.language_code for segment in segments),
         tuple((text.text, asr_pb2.SuppressedText.Reason.Name(text.reason)) for text in held),
         seconds,
         first,
         tuple(part.SerializeToString(deterministic=True) for part in (*segments, *held)),
     )
+
+
+def _timed(part: Any) -> Word:
+    return Word(part.text, to_seconds(part.span.start_offset), to_seconds(part.span.end_offset))
 
 
 @asynccontextmanager
@@ -130,7 +133,7 @@ async def running_asr(**settings: str) -> AsyncIterator[AsrService]:
         try:
             async with grpc.aio.insecure_channel(listen) as channel:
                 await _wait_serving(channel, process, log)
-                yield AsrService(channel, process.pid)
+                yield AsrService(channel, process.pid, listen)
         finally:
             process.terminate()
             await asyncio.to_thread(process.wait, _STOP_SECONDS)

@@ -75,6 +75,7 @@ def main() -> None:
             slots=settings.queue_limit,
             expected_wait=lambda: transcriber.get().expected_wait_seconds(),
         ),
+        Admission("asr-streams", places=settings.stream_limit, slots=settings.stream_limit),
         ThreadPoolExecutor(settings.threads, thread_name_prefix="asr-ear"),
         max_audio_seconds=settings.max_audio_seconds,
         buffer_seconds=settings.buffer_seconds,
@@ -84,6 +85,7 @@ def main() -> None:
         asr_pb2.DESCRIPTOR.services_by_name["AsrService"].full_name,
         register=lambda server: asr_pb2_grpc.add_AsrServiceServicer_to_server(servicer, server),
         load=lambda: transcriber.set(_load(settings, device)),
+        drain=servicer.drain,
     )
 
 

@@ -31,6 +31,9 @@ class AsrSettings(EngineSettings):
     queue_limit: int = Field(default=64, ge=1, le=10_000)
     """Requests taken at once, running or waiting; one more is refused and told when to come back."""
 
+    stream_limit: int = Field(default=64, ge=1, le=10_000)
+    """Live streams taken at once; one more is refused."""
+
     queue_seconds: float = Field(default=1800, gt=0)
     """Audio of short requests that may wait; when it is more, new requests are refused and told when to come back."""
 

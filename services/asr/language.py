@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 ENOUGH_SPEECH_SECONDS = 6.0
 """Speech after which a recording's language is settled, when it is also sure."""
@@ -77,26 +77,65 @@ class Decision:
     """Of that language there, 0 to 1."""
 
 
+@dataclass(frozen=True)
+class LanguageState:
+    """What the windows before number `decided` have told; all of them are decided on."""
+
+    decided: int = 0
+    evidence: Mapping[str, float] = field(default_factory=dict)
+    """Weighed log odds of each language."""
+    speech: float = 0.0
+    """Seconds that they stand for."""
+    now: str | None = None
+    """The language that was decided on last, once the recording's is settled."""
+    known: tuple[str, ...] = ()
+    """Languages that something was in."""
+
+
 class LanguageTracker:
     """Decides for the windows of one recording, each of one utterance or more.
 
     Windows are numbered from 0. Decisions come in order; some come only when later windows were heard.
+
+    Args:
+        hasty: every window is decided on at once: until the recording's language is settled, it is the likeliest
+            by all that was heard so far.
+        state: where another tracker stood, to go on from there; only a hasty one can.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, hasty: bool = False, state: LanguageState | None = None) -> None:
+        state = state or LanguageState()
+        self._hasty = hasty
         self._heard: dict[int, HeardWindow] = {}
         self._evidence_count: int | None = None
-        self._weighed = 0
-        self._decided = 0
-        self._evidence: dict[str, float] = {}
-        self._speech = 0.0
-        self._now: str | None = None
-        self._known: set[str] = set()
+        self._weighed = state.decided
+        self._decided = state.decided
+        self._evidence = dict(state.evidence)
+        self._speech = state.speech
+        self._now = state.now
+        self._known = set(state.known)
+        # Of a hasty one, what it knew after so many windows.
+        self._states = {state.decided: state}
+
+    def state_after(self, count: int) -> LanguageState:
+        """Return where a hasty tracker stood when `count` windows were decided on, and forget what was before.
+
+        Raises:
+            KeyError: they are not, or that was forgotten.
+        """
+        self._states = {number: state for number, state in self._states.items() if number >= count}
+        return self._states[count]
 
     @property
     def language(self) -> str | None:
         """The language that was decided on last; the recording's first once that is settled, None before."""
         return self._now
+
+    def guess(self, heard: Heard) -> str:
+        """Return the likeliest language of speech that is not over yet. Changes nothing."""
+        if self._now is not None:
+            return _likeliest_path([heard], self._now, self._known)[0]
+        return max(heard.odds, key=lambda code: self._evidence.get(code, 0.0) + _gain(heard, code))
 
     def hear(self, number: int, window: HeardWindow) -> list[list[Decision]]:
         """Take the odds of window `number`; return what is due now: for windows in order, for each utterance."""
@@ -114,15 +153,18 @@ class LanguageTracker:
         return self._decide()
 
     def _decide(self) -> list[list[Decision]]:
+        decisions: list[list[Decision]] = []
         while self._now is None and self._weighed in self._heard:
             whole = self._heard[self._weighed].whole
             assert whole is not None, "the recording's language is not settled yet"
             self._weigh(whole)
             self._weighed += 1
             self._settle()
+            if self._hasty and self._now is None:
+                decisions.append(self._for_now())
+                self._remember()
         if self._now is None and self._weighed == self._evidence_count:
             self._settle()
-        decisions: list[list[Decision]] = []
         while self._now is not None and self._decided in self._heard:
             utterances = self._heard.pop(self._decided).utterances
             path = _likeliest_path(utterances, self._now, self._known)
@@ -132,12 +174,24 @@ class LanguageTracker:
                 [Decision(code, heard.odds.get(code, 0.0)) for code, heard in zip(path, utterances, strict=True)]
             )
             self._decided += 1
+            self._remember()
         return decisions
 
+    def _remember(self) -> None:
+        if self._hasty:
+            self._states[self._decided] = LanguageState(
+                self._decided, dict(self._evidence), self._speech, self._now, tuple(sorted(self._known))
+            )
+
+    def _for_now(self) -> list[Decision]:
+        utterances = self._heard.pop(self._decided).utterances
+        self._decided += 1
+        likeliest = max(self._evidence, key=lambda language: self._evidence[language])
+        return [Decision(likeliest, heard.odds.get(likeliest, 0.0)) for heard in utterances]
+
     def _weigh(self, window: Heard) -> None:
-        for language, probability in window.odds.items():
-            gained = _weight(window) * math.log(max(probability, _NEXT_TO_NOTHING))
-            self._evidence[language] = self._evidence.get(language, 0.0) + gained
+        for language in window.odds:
+            self._evidence[language] = self._evidence.get(language, 0.0) + _gain(window, language)
         self._speech += window.seconds
 
     def _settle(self) -> None:
@@ -150,6 +204,10 @@ class LanguageTracker:
         if sure or self._weighed == self._evidence_count or self._speech >= LONGEST_SEARCH_SECONDS:
             self._now = likeliest
             self._known.add(likeliest)
+
+
+def _gain(heard: Heard, language: str) -> float:
+    return _weight(heard) * math.log(max(heard.odds[language], _NEXT_TO_NOTHING))
 
 
 def _weight(heard: Heard) -> float:

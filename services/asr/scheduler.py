@@ -4,9 +4,9 @@ A window is worked on in stages (encode, decode, align), each a job of its own, 
 or batch for some tenths of a second, a full batch of long windows for a second or two, and then asks again. That
 is what makes a short request pass a long one, and a cancelled request cost at most what is running at that moment.
 
-*Lanes.* Live before short before long. A lane that waits while others are served is owed a share of the work:
-after jobs of `patience` seconds of audio (each stage counts) have passed before it, it gets the next job. So
-nothing starves.
+*Lanes.* Live (what becomes final, then what is shown meanwhile) before short before long. A lane that waits while
+others are served is owed a share of the work: after jobs of `patience` seconds of audio (each stage counts) have
+passed before it, it gets the next job. So nothing starves.
 
 *Callers.* Inside a lane the caller who has had least goes first, counted in seconds of audio (start-time fair
 queueing: Goyal, Vin, Cheng 1996). A caller who comes back after a while starts level with the others, not with a
@@ -40,8 +40,10 @@ class Lane(IntEnum):
     """How urgent a request is; smaller goes first."""
 
     LIVE = 0
-    SHORT = 1
-    LONG = 2
+    INTERIM = 1
+    """Live too, but shown for a moment only: what becomes final goes first."""
+    SHORT = 2
+    LONG = 3
 
 
 class Stage(IntEnum):

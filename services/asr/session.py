@@ -13,7 +13,7 @@ windows that are ready for their next stage. Methods are not to be called by two
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -23,15 +23,17 @@ import numpy as np
 from services.asr import segments
 from services.asr.engine import AlignedWord, Encoding, Engine, Hypothesis, Prompt, Task
 from services.asr.fallback import Attempt, Next, Trial, after_holes, best, next_step
-from services.asr.language import SEARCH_SPAN_SECONDS, Decision, Heard, HeardWindow, LanguageTracker
+from services.asr.language import SEARCH_SPAN_SECONDS, Decision, Heard, HeardWindow, LanguageState, LanguageTracker
 from services.asr.options import RecognitionOptions, check
 from services.asr.scheduler import Stage
 from services.asr.suppression import has_words, segment_signs, verdict, window_signs
 from services.asr.transcript import Evidence, Reason, Recognition, Segment, Suppressed, Word
 from services.asr.windows import (
+    AT_THE_START,
     Frame,
     Window,
     Windower,
+    WindowerState,
     WindowRules,
     cut_before,
     fitting_seconds,
@@ -81,6 +83,12 @@ class WindowWork:
     decision: Decision | None = None
     encoding: Encoding = None
     prompt: Prompt | None = None
+    beam_size: int = 1
+    """Hypotheses followed at once."""
+    interim: bool = False
+    """Whether its text is shown for a moment only, while the speech goes on."""
+    started: bool = False
+    """Whether a worker has taken it."""
     trials: list[Trial] = field(default_factory=list)
     alignments: list[Alignment] = field(default_factory=list)
     again: str | None = None
@@ -108,13 +116,14 @@ class WindowWork:
         start = self.window.start
         return [((first - start) / SAMPLE_RATE, (last - start) / SAMPLE_RATE) for first, last in spans]
 
-    def batch_key(self, beam_size: int) -> tuple[object, ...]:
+    @property
+    def batch_key(self) -> tuple[object, ...]:
         """Return what another window of the same model and stage must have alike to share a batch."""
         if self.stage is Stage.ENCODE:
             return (self.attempt.seconds,)
         if self.stage is Stage.DECODE and not self.attempt.temperature:
             assert self.prompt is not None
-            return (self.attempt.seconds, len(self.prompt.tokens), beam_size)
+            return (self.attempt.seconds, len(self.prompt.tokens), self.beam_size)
         return (id(self),)
 
 
@@ -125,6 +134,35 @@ class Output:
     segments: tuple[Segment, ...] = ()
     suppressed: tuple[Suppressed, ...] = ()
 
+    def __bool__(self) -> bool:
+        return bool(self.segments or self.suppressed)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the windows that were given out leave behind."""
+
+    windows: int = 0
+    """How many there were."""
+    now: float = 0.0
+    """Where the last word began, in seconds."""
+    language: LanguageState = field(default_factory=LanguageState)
+    spoken: Mapping[str, float] = field(default_factory=dict)
+    """Seconds that were spoken in each language."""
+    certainty: Mapping[str, float] = field(default_factory=dict)
+    """The same, each weighed with the probability of the language."""
+
+
+@dataclass(frozen=True)
+class SessionState:
+    """A place in a recording, all windows before which were given out."""
+
+    received: int = 0
+    """Samples that had come; voice activity detection has heard them."""
+    windower: WindowerState = AT_THE_START
+    speech_seconds: float = 0.0
+    given: Given = field(default_factory=Given)
+
 
 class Session:
     """Recognizes one recording.
@@ -133,33 +171,46 @@ class Session:
         engine: the model.
         options: what the caller wants.
         rules: where windows are cut.
+        live: whether every window is given out as soon as it can be; its language is then decided on by what was
+            heard before.
+        state: where another session on the same recording stood, to go on from there; only a live one can. The
+            first sample to come is `needed_from` of its windower.
 
     Raises:
         MeshError: the model cannot do what the options ask for.
     """
 
-    def __init__(self, engine: Engine, options: RecognitionOptions, rules: WindowRules) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        options: RecognitionOptions,
+        rules: WindowRules,
+        *,
+        live: bool = False,
+        state: SessionState | None = None,
+    ) -> None:
+        state = state or SessionState()
         self.engine = engine
         self.options = options
-        self._context = check(options, engine)
-        self._windower = Windower(rules)
-        self._tracker = LanguageTracker()
+        self.context = check(options, engine)
+        self.windower = Windower(rules, state.windower)
+        self.tracker = LanguageTracker(hasty=live, state=state.given.language)
+        self._live = live
         # What came last, in pieces; windows to come begin at `needed_from` of the windower at the earliest.
         self._pcm: deque[NDArray[np.int16]] = deque()
-        self._pcm_start = 0
-        self._samples = 0
+        self._samples = self._pcm_start = self.windower.needed_from
         self._ended = False
         # All windows that have not been given out, in order; and those that wait for their language, by number.
         self._open: list[WindowWork] = []
         self._undecided: list[WindowWork] = []
-        self._windows = 0
+        self.windows = state.given.windows
         # Where the first window starts, and how many start soon after it.
         self._first_speech: int | None = None
         self._early_windows = 0
-        self._speech_seconds = 0.0
-        self._spoken: dict[str, float] = {}
-        self._certainty: dict[str, float] = {}
-        self._order = TimeOrder()
+        self.speech_seconds = state.speech_seconds
+        self._spoken = dict(state.given.spoken)
+        self._certainty = dict(state.given.certainty)
+        self._order = TimeOrder(state.given.now)
         self._output: list[Segment | Suppressed] = []
 
     # What comes in
@@ -170,15 +221,24 @@ class Session:
         """
         self._pcm.append(pcm)
         self._samples += len(pcm)
-        works = self._new(self._windower.feed(frames))
+        works = self._new(self.windower.feed(frames))
         return works + self._end_search()
+
+    def flush(self) -> list[WindowWork]:
+        """Take that what was said so far is complete; return the windows of it."""
+        return self._new(self.windower.flush())
+
+    def audio(self, window: Window) -> NDArray[np.int16]:
+        """Return the samples of a window that the windower has now."""
+        pcm = np.concatenate(self._pcm)
+        return pcm[window.start - self._pcm_start : window.end - self._pcm_start].copy()
 
     def finish(self, frames: Sequence[Frame]) -> list[WindowWork]:
         """Take the last frames; return the windows that are ready for their next stage."""
-        works = self._new(self._windower.feed(frames) + self._windower.finish(self._samples))
+        works = self._new(self.windower.feed(frames) + self.windower.finish(self._samples))
         self._ended = True
         self._pcm.clear()
-        return works + self._decided(self._tracker.settle_by(self._windows))
+        return works + self._decided(self.tracker.settle_by(self.windows))
 
     # What was computed
 
@@ -192,7 +252,7 @@ class Session:
 
         spans = work.utterances
         whole = None
-        if len(spans) == 1 or self._tracker.language is None:
+        if len(spans) == 1 or self.tracker.language is None:
             whole = hear(0.0, work.attempt.seconds, work.window.speech_seconds)
         if whole is not None and len(spans) == 1:
             return HeardWindow(whole, [whole])
@@ -207,7 +267,7 @@ class Session:
             return [self._to_decode(work)]
         assert heard is not None
         self._undecided.append(work)
-        return self._decided(self._tracker.hear(work.index[0], heard))
+        return self._decided(self.tracker.hear(work.index[0], heard))
 
     def decoded(self, work: WindowWork, hypothesis: Hypothesis) -> list[WindowWork]:
         """Take what the decoder found in a window."""
@@ -261,7 +321,7 @@ class Session:
         """How much of the recording is done with, from its start; never less than before."""
         if self._open:
             return self._open[0].window.start / SAMPLE_RATE
-        return (self._samples if self._ended else self._windower.needed_from) / SAMPLE_RATE
+        return (self._samples if self._ended else self.windower.needed_from) / SAMPLE_RATE
 
     @property
     def total_seconds(self) -> float | None:
@@ -283,35 +343,50 @@ class Session:
             tuple(item for item in given if isinstance(item, Suppressed)),
         )
 
+    @property
+    def place(self) -> SessionState:
+        """Where a live session has come to, but for what its windows leave behind."""
+        return SessionState(self._samples, self.windower.state, self.speech_seconds)
+
+    @property
+    def given_windows(self) -> int:
+        """How many windows are done with: they and all before them."""
+        return self._open[0].index[0] if self._open else self.windows
+
+    @property
+    def given(self) -> Given:
+        """What the windows of a live session that are done with leave behind."""
+        count = self.given_windows
+        language = LanguageState() if self.options.language is not None else self.tracker.state_after(count)
+        return Given(count, self._order.now, language, dict(self._spoken), dict(self._certainty))
+
     def summary(self) -> Recognition:
         """Return what holds for the recording as a whole, once it is finished."""
         if self.options.language is not None:
-            return Recognition(self.options.language, 1.0, self._speech_seconds)
+            return Recognition(self.options.language, 1.0, self.speech_seconds)
         if not self._spoken:
-            return Recognition(self._tracker.language or UNKNOWN_LANGUAGE, 0.0, self._speech_seconds)
+            return Recognition(self.tracker.language or UNKNOWN_LANGUAGE, 0.0, self.speech_seconds)
         language = max(self._spoken, key=lambda code: self._spoken[code])
-        return Recognition(language, self._certainty[language] / self._spoken[language], self._speech_seconds)
+        return Recognition(language, self._certainty[language] / self._spoken[language], self.speech_seconds)
 
     # Steps between stages
 
     def _new(self, windows: Sequence[Window]) -> list[WindowWork]:
         works: list[WindowWork] = []
-        pcm = np.concatenate(self._pcm) if windows else None
         for window in windows:
-            assert pcm is not None
-            audio = pcm[window.start - self._pcm_start : window.end - self._pcm_start].copy()
-            work = WindowWork((self._windows,), window, audio, _first_attempt(window))
+            work = WindowWork((self.windows,), window, self.audio(window), _first_attempt(window))
+            work.beam_size = self.options.beam_size
             if self.options.language is not None:
                 work.decision = Decision(self.options.language, 1.0)
-            self._windows += 1
+            self.windows += 1
             if self._first_speech is None:
                 self._first_speech = window.start
             if window.start < self._first_speech + round(SEARCH_SPAN_SECONDS * SAMPLE_RATE):
                 self._early_windows += 1
-            self._speech_seconds += window.speech_seconds
+            self.speech_seconds += window.speech_seconds
             works.append(work)
         self._open += works
-        while self._pcm and self._pcm_start + len(self._pcm[0]) <= self._windower.needed_from:
+        while self._pcm and self._pcm_start + len(self._pcm[0]) <= self.windower.needed_from:
             self._pcm_start += len(self._pcm.popleft())
         return works
 
@@ -321,12 +396,12 @@ class Session:
         By the windows that begin within a span, once all of them are known: so it does not depend on how the
         audio was divided.
         """
-        if self._first_speech is None:
+        if self._first_speech is None or self._live:
             return []
         last = self._first_speech + round(SEARCH_SPAN_SECONDS * SAMPLE_RATE)
-        if self._windower.needed_from < last:
+        if self.windower.needed_from < last:
             return []
-        return self._decided(self._tracker.settle_by(self._early_windows))
+        return self._decided(self.tracker.settle_by(self._early_windows))
 
     def _decided(self, windows: Sequence[Sequence[Decision]]) -> list[WindowWork]:
         self._undecided.sort(key=lambda work: work.index)
@@ -354,7 +429,7 @@ class Session:
     def _to_decode(self, work: WindowWork) -> WindowWork:
         assert work.decision is not None
         work.prompt = self.engine.prompt(
-            work.decision.language, self.options.task, self._context, timestamps=work.attempt.timestamps
+            work.decision.language, self.options.task, self.context, timestamps=work.attempt.timestamps
         )
         work.stage = Stage.DECODE
         return work
@@ -378,6 +453,7 @@ class Session:
                 work.audio[part.start - work.window.start : part.end - work.window.start],
                 _first_attempt(part),
                 decision=decision,
+                beam_size=work.beam_size,
                 again=why,
             )
             for number, (part, decision) in enumerate(zip(parts, decisions, strict=True))
@@ -396,6 +472,8 @@ class Session:
                 self._count_language(given)
             for piece in given.pieces:
                 self._output += self._order.push(piece) if isinstance(piece, Segment) else [piece]
+            if self._live:
+                self._output += self._order.flush(given.window.end / SAMPLE_RATE)
         return []
 
     # Judging and cutting

@@ -2,7 +2,7 @@
 
 from faster_whisper.vad import get_vad_model
 
-from services.asr.vad import VoiceActivity
+from services.asr.vad import VoiceActivity, VoiceState
 
 
 class Silero:
@@ -11,6 +11,6 @@ class Silero:
     def __init__(self) -> None:
         self._session = get_vad_model().session
 
-    def listen(self) -> VoiceActivity:
-        """Return a listener for one recording."""
-        return VoiceActivity(self._session)
+    def listen(self, state: VoiceState | None = None, known: int = 0) -> VoiceActivity:
+        """Return a listener for one recording; see `VoiceActivity`."""
+        return VoiceActivity(self._session, state, known)

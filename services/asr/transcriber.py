@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from services.asr.engine import Task
+from services.asr.live import LiveSession, ResumePoint
 from services.asr.models import Models
 from services.asr.options import DEFAULT_BEAM, RecognitionOptions
 from services.asr.session import Session
@@ -15,6 +16,7 @@ from services.asr.vad import VoiceActivity
 from services.asr.windows import ENCODED_SECONDS, WindowRules
 from services.asr.workers import Listener, Transcription, Workers
 from services.audio.pcm import SAMPLE_RATE
+from services.runtime.errors import invalid_field
 
 _WARM_UP_SECONDS = 2
 
@@ -24,13 +26,13 @@ class Transcriber:
 
     Args:
         models: the loaded models.
-        listen: returns what finds the speech in one recording.
+        listen: returns what finds the speech in one recording; takes what `VoiceActivity` takes to go on with one.
         workers: compute.
         rules: where windows are cut.
     """
 
     def __init__(
-        self, models: Models, listen: Callable[[], VoiceActivity], workers: Workers, rules: WindowRules
+        self, models: Models, listen: Callable[..., VoiceActivity], workers: Workers, rules: WindowRules
     ) -> None:
         self.models = models
         self._listen = listen
@@ -59,10 +61,48 @@ class Transcriber:
             session,
             self._listen(),
             listener,
-            # No caller's own name begins like this: those of others begin with "caller".
-            caller=f"caller {caller}" if caller else f"request {next(self._numbers)}",
+            caller=self._turns_of(caller),
             seconds_left=seconds_left,
         )
+
+    def open_stream(
+        self,
+        model: str,
+        options: RecognitionOptions,
+        listener: Listener,
+        *,
+        caller: str,
+        interims: bool,
+        point: ResumePoint | None,
+    ) -> Transcription:
+        """Begin a live stream.
+
+        Args:
+            model: id or alias; empty for the default.
+            options: how to recognize it.
+            listener: where it reports to.
+            caller: who asks; empty for one whom nothing connects with other requests.
+            interims: whether texts are wanted before they are final.
+            point: where another stream broke off, to go on from there; the first sample to come is the one that
+                it needs.
+
+        Raises:
+            MeshError: NOT_FOUND for an unknown model, INVALID for options that it does not have, or for a point
+                of another model.
+        """
+        engine = self.models.find(model)
+        if point is None:
+            voice = self._listen()
+        elif point.model == engine.model:
+            voice = self._listen(point.voice, point.known_samples)
+        else:
+            raise invalid_field("resume_token", f"The resume token is of a stream with {point.model[:64]!r}.")
+        session = LiveSession(engine, options, interims=interims, voice=lambda: voice.state, point=point)
+        return self._workers.open_stream(session, voice, listener, caller=self._turns_of(caller))
+
+    def _turns_of(self, caller: str) -> str:
+        # No caller's own name begins like the other one's.
+        return f"caller {caller}" if caller else f"request {next(self._numbers)}"
 
     def expected_wait_seconds(self) -> float:
         """Return how long what waits will take."""

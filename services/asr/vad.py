@@ -7,6 +7,7 @@ audio.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,22 +23,51 @@ _STATE_SHAPE = (1, 1, 128)
 _FRAMES_AT_ONCE = 1000
 
 
+@dataclass(frozen=True, eq=False)
+class VoiceState:
+    """What is remembered of a recording so far; arrays of float32."""
+
+    hidden: NDArray[np.float32]
+    """The network's state, shape (1, 1, 128)."""
+    cell: NDArray[np.float32]
+    """Its other half, shape (1, 1, 128)."""
+    context: NDArray[np.float32]
+    """Last samples of the frame before, shape (64,)."""
+    rest: NDArray[np.float32]
+    """Samples of the frame that is not complete, shape (0..511,)."""
+
+
+def at_the_start() -> VoiceState:
+    """Return the state before the first sample."""
+    hidden, cell = np.zeros(_STATE_SHAPE, np.float32), np.zeros(_STATE_SHAPE, np.float32)
+    return VoiceState(hidden, cell, np.zeros(_CONTEXT_SAMPLES, np.float32), np.zeros(0, np.float32))
+
+
 class VoiceActivity:
     """Listens to one recording.
 
     Args:
         session: the network; shared by all recordings, it keeps no state.
+        state: where another one stood, to go on from there; None at the start of a recording.
+        known: how many of the first samples to come that other one has heard already; they are passed over.
     """
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, session: Any, state: VoiceState | None = None, known: int = 0) -> None:
         self._session = session
-        self._hidden = np.zeros(_STATE_SHAPE, np.float32)
-        self._cell = np.zeros(_STATE_SHAPE, np.float32)
-        self._context = np.zeros(_CONTEXT_SAMPLES, np.float32)
-        self._rest = np.zeros(0, np.float32)
+        state = state or at_the_start()
+        self._hidden, self._cell, self._context, self._rest = state.hidden, state.cell, state.context, state.rest
+        self._known = known
+
+    @property
+    def state(self) -> VoiceState:
+        """Where it stands."""
+        return VoiceState(self._hidden, self._cell, self._context, self._rest)
 
     def feed(self, pcm: NDArray[np.int16]) -> list[Frame]:
         """Take the next samples (shape (n,), 16 kHz mono); return the frames they complete."""
+        known = min(self._known, len(pcm))
+        self._known -= known
+        pcm = pcm[known:]
         samples = np.concatenate([self._rest, pcm.astype(np.float32) / np.float32(32768)])
         whole = len(samples) // FRAME_SAMPLES * FRAME_SAMPLES
         self._rest = samples[whole:].copy()

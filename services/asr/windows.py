@@ -85,14 +85,36 @@ class WindowRules:
     benchmarks/README.md."""
     margin: float = 0.5
     """What is added on either side, as far as it does not reach the neighbour's half of the pause."""
+    pause_when_full: float | None = None
+    """Pause that ends a window which has come to `longest`; in between the pause that is asked for shrinks from
+    `longest_pause` to this in proportion. None: it is the same for every window."""
 
 
 @dataclass(frozen=True)
-class _Run:
+class Run:
     """A run of speech: frames first..last, `last` excluded."""
 
     first: int
     last: int
+
+
+@dataclass(frozen=True)
+class WindowerState:
+    """Where a windower stands; all that it knows of the recording so far."""
+
+    frames: int
+    """Frames heard."""
+    runs: tuple[Run, ...]
+    """Ended runs of speech that are in no window yet."""
+    open: Run | None
+    """The run that goes on."""
+    floor: int
+    """First sample that the next window may hold."""
+    heard: tuple[Frame, ...]
+    """All frames since the first one of the first of these runs."""
+
+
+AT_THE_START = WindowerState(frames=0, runs=(), open=None, floor=0, heard=())
 
 
 class Windower:
@@ -100,21 +122,29 @@ class Windower:
 
     Args:
         rules: where to cut.
+        state: where another windower with the same rules stood, to go on from there.
     """
 
-    def __init__(self, rules: WindowRules) -> None:
+    def __init__(self, rules: WindowRules, state: WindowerState = AT_THE_START) -> None:
         self._rules = rules
         self._gap = round(rules.shortest_pause / _FRAME_SECONDS)
         self._pause = round(rules.longest_pause / _FRAME_SECONDS)
+        full = rules.longest_pause if rules.pause_when_full is None else rules.pause_when_full
+        self._pause_when_full = round(full / _FRAME_SECONDS)
         self._longest = round(rules.longest / _FRAME_SECONDS)
         self._margin = round(rules.margin * SAMPLE_RATE)
-        self._frames = 0
-        self._runs: deque[_Run] = deque()
-        self._open: _Run | None = None
+        self._frames = state.frames
+        self._runs: deque[Run] = deque(state.runs)
+        self._open = state.open
         # Where the next window may begin at the earliest, in samples.
-        self._floor = 0
+        self._floor = state.floor
         # All frames since the first one of the first pending run.
-        self._heard: deque[Frame] = deque()
+        self._heard: deque[Frame] = deque(state.heard)
+
+    @property
+    def state(self) -> WindowerState:
+        """Where it stands."""
+        return WindowerState(self._frames, tuple(self._runs), self._open, self._floor, tuple(self._heard))
 
     @property
     def needed_from(self) -> int:
@@ -132,8 +162,26 @@ class Windower:
                 windows.append(window)
         return windows
 
+    def pending(self) -> Window | None:
+        """Return the speech that is in no window yet as if it ended now, or None where there is none."""
+        first = self._first_pending()
+        if first is None:
+            return None
+        runs = [*self._runs, self._open] if self._open else list(self._runs)
+        spoken = sum(frame.speech for frame in self._heard) / len(self._heard)
+        return Window(
+            max(self._floor, first * FRAME_SAMPLES - self._margin),
+            min(runs[-1].last * FRAME_SAMPLES + self._margin, self._frames * FRAME_SAMPLES),
+            tuple((run.first * FRAME_SAMPLES, run.last * FRAME_SAMPLES) for run in runs),
+            spoken,
+        )
+
+    def flush(self) -> list[Window]:
+        """Return the window of all speech so far, as if a pause had followed it; the windower goes on."""
+        return self.finish(self._frames * FRAME_SAMPLES)
+
     def finish(self, sample_count: int) -> list[Window]:
-        """Return the last windows of a recording of `sample_count` samples; the windower is used up."""
+        """Return the last windows of a recording of `sample_count` samples."""
         if self._open is not None:
             self._runs.append(self._open)
             self._open = None
@@ -143,9 +191,9 @@ class Windower:
         number, self._frames = self._frames, self._frames + 1
         if self._open is None:
             if frame.speech >= self._rules.onset:
-                self._open = _Run(number, number + 1)
+                self._open = Run(number, number + 1)
         elif frame.speech >= self._rules.offset:
-            self._open = _Run(self._open.first, number + 1)
+            self._open = Run(self._open.first, number + 1)
         elif number - self._open.last >= self._gap:
             self._runs.append(self._open)
             self._open = None
@@ -159,13 +207,17 @@ class Windower:
 
     def _complete(self) -> Window | None:
         if self._open is None:
-            if self._runs and self._frames - self._runs[-1].last >= self._pause:
+            if self._runs and self._frames - self._runs[-1].last >= self._pause_after(self._runs):
                 return self._emit(len(self._runs), self._frames * FRAME_SAMPLES)
             return None
         first = self._runs[0].first if self._runs else self._open.first
         if self._open.last - first <= self._longest:
             return None
         return self._cut_at_pause(first) if self._runs else self._cut_at_quietest()
+
+    def _pause_after(self, runs: Sequence[Run]) -> float:
+        fullness = min(1.0, (runs[-1].last - runs[0].first) / self._longest)
+        return self._pause + fullness * (self._pause_when_full - self._pause)
 
     def _cut_at_pause(self, first: int) -> Window:
         """Emit the runs before the best pause: a long one, and rather late than early.
@@ -193,8 +245,8 @@ class Windower:
             range(earliest, len(levels) - 1), key=lambda place: sum(levels[place - 1 : place + 2]), default=earliest
         )
         cut = run.first + quietest
-        self._runs.append(_Run(run.first, cut))
-        self._open = _Run(cut, run.last)
+        self._runs.append(Run(run.first, cut))
+        self._open = Run(cut, run.last)
         return self._emit(1, None)
 
     def _emit(self, count: int, end: int | None) -> Window:

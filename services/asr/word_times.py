@@ -83,10 +83,13 @@ class TimeOrder:
 
     A word that reaches into the next one is cut back, across segments too, for where a word starts is better
     evidence than where one ends. So a segment is given out when the next one is known.
+
+    Args:
+        now: where the last word before began, in seconds.
     """
 
-    def __init__(self) -> None:
-        self._now = 0.0
+    def __init__(self, now: float = 0.0) -> None:
+        self.now = now
         self._held: Segment | None = None
 
     def push(self, segment: Segment) -> list[Segment]:
@@ -104,8 +107,8 @@ class TimeOrder:
     def _order(self, words: Sequence[Word]) -> tuple[Word, ...]:
         starts: list[float] = []
         for word in words:
-            self._now = max(word.start, self._now)
-            starts.append(self._now)
+            self.now = max(word.start, self.now)
+            starts.append(self.now)
         limits = [*starts[1:], float("inf")]
         return tuple(
             replace(word, start=start, end=min(max(word.end, start), limit))

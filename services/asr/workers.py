@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from services.asr.engine import Engine, Hypothesis
 from services.asr.fallback import best
+from services.asr.live import AnySession, LiveSession
 from services.asr.pace import Pace
 from services.asr.scheduler import Batch, Job, Lane, Request, Scheduler, Stage
 from services.asr.session import Output, Session, WindowWork
@@ -44,14 +45,23 @@ class Listener:
 
 
 class Transcription:
-    """One recording while it is transcribed. `feed` and `finish` are for one thread, `cancel` for any."""
+    """One recording or stream while it is transcribed. `feed`, `flush` and `finish` are for one thread, `cancel` for
+    any.
+    """
 
     def __init__(
-        self, workers: Workers, session: Session, request: Request, voice: VoiceActivity, listener: Listener
+        self,
+        workers: Workers,
+        session: AnySession,
+        request: Request,
+        interims: Request,
+        voice: VoiceActivity,
+        listener: Listener,
     ) -> None:
         self._workers = workers
         self.session = session
         self.request = request
+        self.interims = interims
         self._voice = voice
         self.listener = listener
         self.over = False
@@ -60,6 +70,11 @@ class Transcription:
         """Take the next samples (shape (n,), 16 kHz mono). Blocks for as long as voice activity detection takes."""
         frames = self._voice.feed(pcm)
         self._workers.advance(self, lambda: self.session.feed(pcm, frames))
+
+    def flush(self) -> None:
+        """Take that what was said so far is complete; for streams only."""
+        assert isinstance(self.session, LiveSession)
+        self._workers.advance(self, self.session.flush)
 
     def finish(self) -> None:
         """Take that the recording is over."""
@@ -137,7 +152,15 @@ class Workers:
         """
         deadline = self._clock() + seconds_left
         self._admit(deadline)
-        return Transcription(self, session, Request(caller, Lane.SHORT, deadline), voice, listener)
+        request = Request(caller, Lane.SHORT, deadline)
+        return Transcription(self, session, request, request, voice, listener)
+
+    def open_stream(
+        self, session: LiveSession, voice: VoiceActivity, listener: Listener, *, caller: str
+    ) -> Transcription:
+        """Begin a live stream; arguments as in `open`. How many there may be is for the caller to decide."""
+        request, interims = Request(caller, Lane.LIVE), Request(caller, Lane.INTERIM)
+        return Transcription(self, session, request, interims, voice, listener)
 
     def advance(self, transcription: Transcription, step: Callable[[], Sequence[WindowWork]]) -> None:
         """Let a transcription take a step and queue what became ready."""
@@ -157,7 +180,7 @@ class Workers:
         """Take a transcription out of the queue."""
         with self._changed:
             transcription.over = True
-            self._scheduler.cancel(transcription.request)
+            self._cancel(transcription)
             self._measure_queue()
 
     def _admit(self, deadline: float) -> None:
@@ -199,6 +222,8 @@ class Workers:
                     self._expire(request)
                 batch = self._scheduler.take()
                 if batch is not None:
+                    for job in batch.jobs:
+                        job.payload[1].started = True
                     self._measure_queue()
                     return batch
                 self._changed.wait()
@@ -226,13 +251,18 @@ class Workers:
             if work.again is not None:
                 metrics.ASR_RETRIES.labels(work.again).inc()
                 work.again = None
+            request = transcription.request
+            if work.interim:
+                request = transcription.interims
+                # The latest audio counts; what has not been begun is not worth it any more.
+                self._scheduler.cancel(request)
             self._scheduler.add(
                 Job(
-                    transcription.request,
+                    request,
                     work.stage,
                     work.index,
                     work.seconds,
-                    (id(transcription.session.engine), *work.batch_key(transcription.session.options.beam_size)),
+                    (id(transcription.session.engine), *work.batch_key),
                     (transcription, work),
                     now,
                     # Sampling takes longer than all usual stages together.
@@ -246,7 +276,7 @@ class Workers:
         output = session.drain()
         for suppressed in output.suppressed:
             metrics.ASR_SUPPRESSED.labels(suppressed.reason.value).inc()
-        if output.segments or output.suppressed:
+        if output:
             transcription.listener.output(output)
         transcription.listener.progress(session.done_seconds, session.total_seconds)
         if session.finished:
@@ -254,11 +284,15 @@ class Workers:
 
     def _end(self, transcription: Transcription, error: BaseException | None) -> None:
         transcription.over = True
-        self._scheduler.cancel(transcription.request)
+        self._cancel(transcription)
         try:
             transcription.listener.ended(error)
         except Exception:  # noqa: BLE001 - nobody listens any more
             get_logger().exception("listener_failed")
+
+    def _cancel(self, transcription: Transcription) -> None:
+        self._scheduler.cancel(transcription.request)
+        self._scheduler.cancel(transcription.interims)
 
     def _expire(self, request: Request) -> None:
         jobs = self._scheduler.cancel(request)
@@ -337,7 +371,7 @@ def _decode(jobs: Sequence[Job[Payload]]) -> list[Result]:
         hypotheses = [_sample(session.engine, work) for work in works]
     else:
         prompts = [work.prompt for work in works if work.prompt is not None]
-        hypotheses = session.engine.decode([work.encoding for work in works], prompts, session.options.beam_size)
+        hypotheses = session.engine.decode([work.encoding for work in works], prompts, works[0].beam_size)
     return [
         partial(job.payload[0].session.decoded, job.payload[1], hypothesis)
         for job, hypothesis in zip(jobs, hypotheses, strict=True)

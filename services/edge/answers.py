@@ -33,9 +33,9 @@ def error_response(error: MeshError) -> web.Response:
 
 
 def json_response(body: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    """Return `body` as JSON, letters of every script as they are."""
+    """Answer with `body` as JSON."""
     return web.Response(
-        body=_dump(body), status=status, headers=headers, content_type="application/json", charset="utf-8"
+        body=dump_json(body), status=status, headers=headers, content_type="application/json", charset="utf-8"
     )
 
 
@@ -76,7 +76,7 @@ class EventStream:
 
     async def send(self, event: str, data: Any) -> None:
         """Send one event with `data` as JSON."""
-        await self.response.write(b"event: " + event.encode() + b"\ndata: " + _dump(data) + b"\n\n")
+        await self.response.write(b"event: " + event.encode() + b"\ndata: " + dump_json(data) + b"\n\n")
 
     async def fail(self, error: MeshError) -> None:
         """Send the last event of an answer that failed."""
@@ -91,6 +91,7 @@ class EventStream:
         return self.response
 
 
-def _dump(body: Any) -> bytes:
+def dump_json(body: Any) -> bytes:
+    """Return `body` as JSON in UTF-8, letters of every script as they are."""
     # A caller's own broken text may come back in an error: half a character must not break the answer.
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

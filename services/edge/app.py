@@ -13,6 +13,7 @@ from services.edge.answers import REQUEST_ID, error_response, internal_error
 from services.edge.clients import AsrClient, DiarizeClient, SummarizeClient
 from services.edge.config import EdgeSettings
 from services.edge.keys import KeyRing
+from services.edge.live import Live, StreamLimits
 from services.edge.rest import Rest
 from services.edge.spool import Spool
 from services.edge.tiers import Tier
@@ -58,6 +59,14 @@ async def make_app(settings: EdgeSettings, keys: KeyRing) -> web.Application:
     )
     app = web.Application(middlewares=[frame], client_max_size=_MAX_BODY_BYTES)
     app.add_routes(rest.routes())
+    live = Live(
+        mesh.asr,
+        keys,
+        Admission("edge-streams", places=settings.stream_limit, slots=settings.stream_limit),
+        StreamLimits(settings.tier_wait_seconds, settings.stream_recovery_seconds, settings.stream_idle_seconds),
+    )
+    app.add_routes(live.routes())
+    app.on_shutdown.append(live.drain)
     app.cleanup_ctx.append(_watching(asr, diarize, summarize))
     return app
 

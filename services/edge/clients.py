@@ -2,19 +2,20 @@
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from services.edge.asr_stream import AsrStream
 from services.edge.form import TranscribeOptions
+from services.edge.messages import to_seconds_span, to_segment, to_suppressed
 from services.edge.offer import Language, Offer, ServedModel
 from services.edge.tiers import Tier
-from services.edge.transcript import Segment, Suppressed, Turn, Word
+from services.edge.transcript import Segment, Suppressed, Turn
 from services.runtime.errors import Fault, MeshError, invalid_field
 from services.runtime.request_id import METADATA_KEY
 from services.runtime.spans import to_seconds
 from speechmesh.asr.v1 import asr_pb2, asr_pb2_grpc
-from speechmesh.common.v1 import common_pb2
 from speechmesh.diarize.v1 import diarize_pb2, diarize_pb2_grpc
 from speechmesh.summarize.v1 import summarize_pb2, summarize_pb2_grpc
 
@@ -26,8 +27,6 @@ _GPU = asr_pb2.Device.KIND_CUDA
 
 _FORM_NAMES = {"initial_prompt": "prompt", "hint_phrases": "hotwords"}
 """What our form calls the fields of asr that have another name there."""
-
-_REASONS = {number: name.removeprefix("REASON_").lower() for name, number in asr_pb2.SuppressedText.Reason.items()}
 
 
 @dataclass(frozen=True)
@@ -111,6 +110,33 @@ class AsrClient:
                 raise MeshError(error.fault, error.message, code=error.code, field=field) from error
             raise
 
+    def stream(
+        self,
+        configure: Callable[[], Awaitable[TranscribeOptions]],
+        *,
+        caller: str,
+        request_id: str,
+        wait_seconds: float,
+        recovery_seconds: float,
+    ) -> AsrStream:
+        """Return a live stream that is not begun yet; see `AsrStream`.
+
+        Args:
+            configure: returns its options, when it begins.
+            caller: is served in turn with others.
+            request_id: goes with every call.
+            wait_seconds: how long to wait for asr at the beginning.
+            recovery_seconds: how long to look for another asr when one is lost.
+        """
+
+        def call(requests: AsyncIterator[asr_pb2.StreamingRecognizeRequest]) -> Any:
+            return _call(self.tier, self._stub.StreamingRecognize, requests, request_id, None)
+
+        async def config() -> asr_pb2.RecognitionConfig:
+            return _config(await configure(), caller)
+
+        return AsrStream(self.tier, call, config, wait_seconds=wait_seconds, recovery_seconds=recovery_seconds)
+
     async def _recognize(
         self, pcm: Pcm, config: asr_pb2.RecognitionConfig, request_id: str, progress: OnProgress
     ) -> Recognition:
@@ -127,9 +153,9 @@ class AsrClient:
             async for response in responses:
                 match response.WhichOneof("event"):
                     case "segment":
-                        segments.append(_segment(response.segment))
+                        segments.append(to_segment(response.segment))
                     case "suppressed":
-                        suppressed.append(_suppressed(response.suppressed))
+                        suppressed.append(to_suppressed(response.suppressed))
                     case "progress":
                         progress(response.progress.completed_ratio)
                     case "summary":
@@ -197,7 +223,7 @@ class SummarizeClient:
 
 @contextlib.asynccontextmanager
 async def _call(
-    tier: Tier, method: Any, request: Any, request_id: str, seconds: float
+    tier: Tier, method: Any, request: Any, request_id: str, seconds: float | None
 ) -> AsyncIterator[AsyncIterator[Any]]:
     """Make a streaming call that never outlives this block: who leaves early cancels the work downstream."""
     call = method(request, metadata=((METADATA_KEY, request_id),), timeout=seconds)
@@ -239,27 +265,6 @@ def _config(options: TranscribeOptions, caller: str) -> asr_pb2.RecognitionConfi
     )
 
 
-def _segment(segment: asr_pb2.Segment) -> Segment:
-    start, end = _span(segment.span)
-    return Segment(
-        start=start,
-        end=end,
-        text=segment.text,
-        words=tuple(Word(word.text, *_span(word.span), word.probability) for word in segment.words),
-        confidence=segment.confidence,
-        average_log_probability=segment.average_log_probability,
-        no_speech_probability=segment.no_speech_probability,
-        compression_ratio=segment.compression_ratio,
-        language=segment.language_code,
-        language_probability=segment.language_probability,
-    )
-
-
-def _suppressed(suppressed: asr_pb2.SuppressedText) -> Suppressed:
-    unknown = _REASONS[asr_pb2.SuppressedText.REASON_UNSPECIFIED]  # a newer asr may have reasons that we do not know
-    return Suppressed(*_span(suppressed.span), suppressed.text, _REASONS.get(suppressed.reason, unknown))
-
-
 def _recognition(
     segments: list[Segment], suppressed: list[Suppressed], summary: asr_pb2.RecognitionSummary
 ) -> Recognition:
@@ -274,8 +279,4 @@ def _recognition(
 
 
 def _turns(turns: Any) -> tuple[Turn, ...]:
-    return tuple(Turn(*_span(turn.span), turn.speaker_index) for turn in turns)
-
-
-def _span(span: common_pb2.TimeSpan) -> tuple[float, float]:
-    return to_seconds(span.start_offset), to_seconds(span.end_offset)
+    return tuple(Turn(*to_seconds_span(turn.span), turn.speaker_index) for turn in turns)

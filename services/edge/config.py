@@ -52,3 +52,12 @@ class EdgeSettings(ServiceSettings):
 
     tier_wait_seconds: float = Field(default=10, ge=0)
     """How long a request waits for a tier that is restarting before it gets its 503."""
+
+    stream_limit: int = Field(default=256, ge=1)
+    """Live streams served at once; one more is refused."""
+
+    stream_idle_seconds: float = Field(default=60, gt=0)
+    """Longest time without a frame; then a live stream is closed, its finals first."""
+
+    stream_recovery_seconds: float = Field(default=60, ge=0)
+    """How long a live stream looks for another asr when its own is lost; its audio is kept meanwhile."""

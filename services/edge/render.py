@@ -59,9 +59,9 @@ def as_json(transcript: Transcript) -> Json:
     return {
         "text": transcript.text,
         "language": transcript.language,
-        "duration": _seconds(transcript.duration),
+        "duration": seconds_json(transcript.duration),
         "segments": [
-            {**_segment(transcript, segment), "words": [_word(word) for word in segment.words]}
+            {**_segment(transcript, segment), "words": [word_json(word) for word in segment.words]}
             for segment in transcript.segments
         ],
         "speakers": list(transcript.speakers) if transcript.diarized else [],
@@ -93,7 +93,7 @@ def as_verbose_json(transcript: Transcript) -> Json:
         **as_json(transcript),
         "language_probability": _rounded(transcript.language_probability),
         "segments": segments,
-        "suppressed": [_suppressed(suppressed) for suppressed in transcript.suppressed],
+        "suppressed": [suppressed_json(suppressed) for suppressed in transcript.suppressed],
     }
 
 
@@ -147,16 +147,17 @@ def _name(transcript: Transcript, speaker: int | None) -> str | None:
 def _segment(transcript: Transcript, segment: Segment) -> Json:
     speaker = {"speaker": _name(transcript, segment.speaker)} if transcript.diarized else {}
     return {
-        "start": _seconds(segment.start),
-        "end": _seconds(segment.end),
+        "start": seconds_json(segment.start),
+        "end": seconds_json(segment.end),
         "text": segment.text,
         **speaker,
         "confidence": _rounded(segment.confidence),
     }
 
 
-def _word(word: Word) -> Json:
-    return {"word": word.text.strip(), "start": _seconds(word.start), "end": _seconds(word.end)}
+def word_json(word: Word) -> Json:
+    """Return a word as the contract's JSON has it."""
+    return {"word": word.text.strip(), "start": seconds_json(word.start), "end": seconds_json(word.end)}
 
 
 def _verbose_words(transcript: Transcript, segment: Segment) -> Json:
@@ -167,19 +168,20 @@ def _verbose_words(transcript: Transcript, segment: Segment) -> Json:
 
 def _verbose_word(transcript: Transcript, word: Word) -> Json:
     speaker = {"speaker": _name(transcript, word.speaker)} if transcript.diarized else {}
-    return {**_word(word), "probability": _rounded(word.probability), **speaker}
+    return {**word_json(word), "probability": _rounded(word.probability), **speaker}
 
 
-def _suppressed(suppressed: Suppressed) -> Json:
+def suppressed_json(suppressed: Suppressed) -> Json:
+    """Return a text that was held back, as JSON."""
     return {
-        "start": _seconds(suppressed.start),
-        "end": _seconds(suppressed.end),
+        "start": seconds_json(suppressed.start),
+        "end": seconds_json(suppressed.end),
         "text": suppressed.text,
         "reason": suppressed.reason,
     }
 
 
-def _seconds(value: float) -> float:
+def seconds_json(value: float) -> float:
     """Return seconds to the millisecond. Rounding never turns an order round, so the laws of times hold."""
     return round(value, 3)
 

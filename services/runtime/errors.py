@@ -25,6 +25,8 @@ class Fault(Enum):
     """No credits are left."""
     NOT_FOUND = "not_found"
     """There is no such thing."""
+    IDLE = "idle"
+    """The caller has sent nothing for too long."""
     TOO_LARGE = "too_large"
     """More bytes or seconds than this caller may send."""
     OVERLOADED = "overloaded"
@@ -56,6 +58,7 @@ TABLE: dict[Fault, WireCodes] = {
     Fault.UNAUTHENTICATED: WireCodes("UNAUTHENTICATED", 401, 4401, retry=False),
     Fault.PAYMENT_REQUIRED: WireCodes("FAILED_PRECONDITION", 402, 4402, retry=False),
     Fault.NOT_FOUND: WireCodes("NOT_FOUND", 404, 4400, retry=False),
+    Fault.IDLE: WireCodes("CANCELLED", 408, 4408, retry=True),
     Fault.TOO_LARGE: WireCodes("OUT_OF_RANGE", 413, 4400, retry=False),
     Fault.OVERLOADED: WireCodes("RESOURCE_EXHAUSTED", 429, 4429, retry=True),
     Fault.UNAVAILABLE: WireCodes("UNAVAILABLE", 503, 1013, retry=True),

@@ -73,6 +73,7 @@ async def serve_grpc(
     service_name: str,
     register: Callable[[grpc.aio.Server], None],
     load: Callable[[], None],
+    drain: Callable[[], None] = lambda: None,
 ) -> int:
     """Run one gRPC process until it is told to stop; return its exit code.
 
@@ -83,6 +84,7 @@ async def serve_grpc(
         service_name: full protobuf name of the service.
         register: adds the servicer to the server.
         load: blocking; loads the engine and runs one real inference. When it raises, the process ends.
+        drain: called when it is told to stop, for calls that do not end by themselves.
     """
     # Requests hold a thread each while they run; the default pool would make some wait behind their slot.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
@@ -102,6 +104,7 @@ async def serve_grpc(
             metrics.READY.set(1)
             get_logger().info("serving", address=listen)
             await stop.wait()
+        drain()
         await _drain(server, health, drain_seconds)
     return 0 if loaded or stop.is_set() else 1
 

@@ -53,6 +53,11 @@ ASR_ENCODED_SECONDS = Counter("speechmesh_asr_encoded_seconds_total", "Length of
 ASR_PADDING_SECONDS = Counter("speechmesh_asr_padding_seconds_total", "Padding in encoded windows: what is wasted")
 ASR_RETRIES = Counter("speechmesh_asr_retries_total", "Windows that went round again, by what was tried", ["kind"])
 ASR_SUPPRESSED = Counter("speechmesh_asr_suppressed_total", "Texts that were held back", ["reason"])
+STREAM_LAG_SECONDS = Histogram(
+    "speechmesh_stream_lag_seconds",
+    "Audio of a live stream that came after what has just become final",
+    buckets=_SECONDS,
+)
 READY = Gauge("speechmesh_ready", "1 once the process has warmed up and until it drains")
 
 

@@ -40,6 +40,7 @@ def run_grpc(
     *,
     register: Callable[[grpc.aio.Server], None],
     load: Callable[[], None],
+    drain: Callable[[], None] = lambda: None,
 ) -> NoReturn:
     """Serve gRPC until told to stop, then end the process; see `lifecycle.serve_grpc`."""
 
@@ -51,6 +52,7 @@ def run_grpc(
             service_name=service_name,
             register=register,
             load=load,
+            drain=drain,
         )
         # From here, not after asyncio.run: that would wait for a model that is still loading in its thread and
         # cannot be interrupted. Everything that had to be finished was finished by the drain.

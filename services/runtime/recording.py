@@ -56,6 +56,19 @@ async def receive_config(requests: AsyncIterator[Any]) -> Any:
     raise invalid_field("config", "The first message must carry `config`.")
 
 
+def check_chunk(audio: bytes) -> bytes:
+    """Return one message's audio.
+
+    Raises:
+        MeshError: INVALID; it is longer than `MAX_CHUNK_BYTES`, or ends within a sample.
+    """
+    if len(audio) > MAX_CHUNK_BYTES:
+        raise invalid_field("audio", f"A message carries at most {MAX_CHUNK_BYTES} bytes of audio.")
+    if len(audio) % SAMPLE_BYTES:
+        raise invalid_field("audio", "A message must carry whole 16-bit samples: an even number of bytes.")
+    return audio
+
+
 async def receive_audio(requests: AsyncIterator[Any], max_seconds: float) -> AsyncIterator[bytes]:
     """Yield the `audio` of every further message: whole samples, at most `MAX_CHUNK_BYTES`.
 
@@ -70,11 +83,7 @@ async def receive_audio(requests: AsyncIterator[Any], max_seconds: float) -> Asy
     async for request in requests:
         if request.WhichOneof("request") != "audio":
             raise invalid_field("audio", "After the first message, every message carries `audio`.")
-        chunk: bytes = request.audio
-        if len(chunk) > MAX_CHUNK_BYTES:
-            raise invalid_field("audio", f"A message carries at most {MAX_CHUNK_BYTES} bytes of audio.")
-        if len(chunk) % SAMPLE_BYTES:
-            raise invalid_field("audio", "A message must carry whole 16-bit samples: an even number of bytes.")
+        chunk = check_chunk(request.audio)
         byte_count += len(chunk)
         if seconds(byte_count) > max_seconds:
             raise MeshError(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.asr.engine import AlignedWord, Encoding, Hypothesis, Prompt, Task
-from services.asr.vad import VoiceActivity
+from services.asr.vad import VoiceActivity, VoiceState
 from services.audio.pcm import SAMPLE_RATE
 
 _WORD_SECONDS = 0.5
@@ -124,9 +124,9 @@ class _Loudness:
         return np.where(loud, 0.95, 0.02).astype(np.float32), inputs["h"], inputs["c"]
 
 
-def listen() -> VoiceActivity:
+def listen(state: VoiceState | None = None, known: int = 0) -> VoiceActivity:
     """Return what takes loud stretches for speech."""
-    return VoiceActivity(_Loudness())
+    return VoiceActivity(_Loudness(), state, known)
 
 
 def saying(text: str, **evidence: float) -> Callable[[Hypothesis, Prompt, float], Hypothesis]:

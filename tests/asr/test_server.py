@@ -48,6 +48,7 @@ def _servicer(
         _transcriber(engine),
         Device("cpu"),
         Admission("asr", places, 1),
+        Admission("asr-streams", places, 1),
         ears,
         max_audio_seconds=max_seconds,
         buffer_seconds=buffer_seconds,
@@ -234,7 +235,13 @@ async def test_a_wrong_request_names_what_is_wrong(
 
 async def test_while_loading_calls_are_told_to_come_back(ears: Executor) -> None:
     servicer = AsrServicer(
-        Loading(), Device("cpu"), Admission("asr", 1, 1), ears, max_audio_seconds=60, buffer_seconds=60
+        Loading(),
+        Device("cpu"),
+        Admission("asr", 1, 1),
+        Admission("asr-streams", 1, 1),
+        ears,
+        max_audio_seconds=60,
+        buffer_seconds=60,
     )
 
     with pytest.raises(MeshError, match="still loading") as refused:

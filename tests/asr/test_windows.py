@@ -212,7 +212,9 @@ def test_a_window_is_cut_in_the_pauses_before_what_is_named() -> None:
     assert cut_before(window, []) == [window]
 
 
-@pytest.mark.parametrize(("length", "fitting"), [(0, 10), (8, 10), (8.1, 12), (13, 15), (18, 20), (28, 30), (29.5, 30)])
+@pytest.mark.parametrize(
+    ("length", "fitting"), [(0, 10), (8, 10), (8.1, 12), (12, 14), (13, 16), (18, 20), (28, 30), (29.5, 30)]
+)
 def test_few_lengths_are_encoded_with_silence_after_the_last_word(length: float, fitting: int) -> None:
     assert fitting_seconds(length) == fitting
 

@@ -26,43 +26,63 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from speechmesh.common.v1 import common_pb2 as speechmesh_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bspeechmesh/asr/v1/asr.proto\x12\x11speechmesh.asr.v1\x1a\x1egoogle/protobuf/duration.proto\x1a!speechmesh/common/v1/common.proto\"\xc5\x01\n\x11RecognitionConfig\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rlanguage_code\x18\x02 \x01(\t\x12%\n\x04task\x18\x03 \x01(\x0e\x32\x17.speechmesh.asr.v1.Task\x12\x16\n\x0einitial_prompt\x18\x04 \x01(\t\x12\x14\n\x0chint_phrases\x18\x05 \x03(\t\x12\x11\n\tbeam_size\x18\x06 \x01(\x05\x12\x12\n\nomit_words\x18\x07 \x01(\x08\x12\x0e\n\x06\x63\x61ller\x18\x08 \x01(\t\"f\n\x10RecognizeRequest\x12\x36\n\x06\x63onfig\x18\x01 \x01(\x0b\x32$.speechmesh.asr.v1.RecognitionConfigH\x00\x12\x0f\n\x05\x61udio\x18\x02 \x01(\x0cH\x00\x42\t\n\x07request\"\xf2\x01\n\x11RecognizeResponse\x12\x32\n\x08progress\x18\x01 \x01(\x0b\x32\x1e.speechmesh.common.v1.ProgressH\x00\x12-\n\x07segment\x18\x02 \x01(\x0b\x32\x1a.speechmesh.asr.v1.SegmentH\x00\x12\x38\n\x07summary\x18\x03 \x01(\x0b\x32%.speechmesh.asr.v1.RecognitionSummaryH\x00\x12\x37\n\nsuppressed\x18\x04 \x01(\x0b\x32!.speechmesh.asr.v1.SuppressedTextH\x00\x42\x07\n\x05\x65vent\"\x91\x02\n\x07Segment\x12,\n\x04span\x18\x01 \x01(\x0b\x32\x1e.speechmesh.common.v1.TimeSpan\x12\x0c\n\x04text\x18\x02 \x01(\t\x12&\n\x05words\x18\x03 \x03(\x0b\x32\x17.speechmesh.asr.v1.Word\x12\x12\n\nconfidence\x18\x04 \x01(\x02\x12\x1f\n\x17\x61verage_log_probability\x18\x05 \x01(\x02\x12\x1d\n\x15no_speech_probability\x18\x06 \x01(\x02\x12\x19\n\x11\x63ompression_ratio\x18\x07 \x01(\x02\x12\x15\n\rlanguage_code\x18\x08 \x01(\t\x12\x1c\n\x14language_probability\x18\t \x01(\x02\"\x8a\x02\n\x0eSuppressedText\x12,\n\x04span\x18\x01 \x01(\x0b\x32\x1e.speechmesh.common.v1.TimeSpan\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x38\n\x06reason\x18\x03 \x01(\x0e\x32(.speechmesh.asr.v1.SuppressedText.Reason\"\x81\x01\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x14\n\x10REASON_NO_SPEECH\x10\x01\x12\x19\n\x15REASON_OUTSIDE_SPEECH\x10\x02\x12\x15\n\x11REASON_REPETITION\x10\x03\x12\x17\n\x13REASON_STOCK_PHRASE\x10\x04\"W\n\x04Word\x12,\n\x04span\x18\x01 \x01(\x0b\x32\x1e.speechmesh.common.v1.TimeSpan\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x13\n\x0bprobability\x18\x03 \x01(\x02\"\xbf\x01\n\x12RecognitionSummary\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rlanguage_code\x18\x02 \x01(\t\x12\x1c\n\x14language_probability\x18\x03 \x01(\x02\x12\x31\n\x0e\x61udio_duration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0fspeech_duration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x13\n\x11ListModelsRequest\"i\n\x12ListModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.speechmesh.asr.v1.Model\x12)\n\x06\x64\x65vice\x18\x02 \x01(\x0b\x32\x19.speechmesh.asr.v1.Device\"~\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x0c\n\x04runs\x18\x03 \x01(\t\x12.\n\tlanguages\x18\x04 \x03(\x0b\x32\x1b.speechmesh.asr.v1.Language\x12\x15\n\rcan_translate\x18\x05 \x01(\x08\"&\n\x08Language\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"\x93\x01\n\x06\x44\x65vice\x12,\n\x04kind\x18\x01 \x01(\x0e\x32\x1e.speechmesh.asr.v1.Device.Kind\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\nmemory_mib\x18\x03 \x01(\x03\"9\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0c\n\x08KIND_CPU\x10\x01\x12\r\n\tKIND_CUDA\x10\x02*E\n\x04Task\x12\x14\n\x10TASK_UNSPECIFIED\x10\x00\x12\x13\n\x0fTASK_TRANSCRIBE\x10\x01\x12\x12\n\x0eTASK_TRANSLATE\x10\x02\x32\xc3\x01\n\nAsrService\x12Z\n\tRecognize\x12#.speechmesh.asr.v1.RecognizeRequest\x1a$.speechmesh.asr.v1.RecognizeResponse(\x01\x30\x01\x12Y\n\nListModels\x12$.speechmesh.asr.v1.ListModelsRequest\x1a%.speechmesh.asr.v1.ListModelsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bspeechmesh/asr/v1/asr.proto\x12\x11speechmesh.asr.v1\x1a\x1egoogle/protobuf/duration.proto\x1a!speechmesh/common/v1/common.proto\"\xc5\x01\n\x11RecognitionConfig\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rlanguage_code\x18\x02 \x01(\t\x12%\n\x04task\x18\x03 \x01(\x0e\x32\x17.speechmesh.asr.v1.Task\x12\x16\n\x0einitial_prompt\x18\x04 \x01(\t\x12\x14\n\x0chint_phrases\x18\x05 \x03(\t\x12\x11\n\tbeam_size\x18\x06 \x01(\x05\x12\x12\n\nomit_words\x18\x07 \x01(\x08\x12\x0e\n\x06\x63\x61ller\x18\x08 \x01(\t\"f\n\x10RecognizeRequest\x12\x36\n\x06\x63onfig\x18\x01 \x01(\x0b\x32$.speechmesh.asr.v1.RecognitionConfigH\x00\x12\x0f\n\x05\x61udio\x18\x02 \x01(\x0cH\x00\x42\t\n\x07request\"\xf2\x01\n\x11RecognizeResponse\x12\x32\n\x08progress\x18\x01 \x01(\x0b\x32\x1e.speechmesh.common.v1.ProgressH\x00\x12-\n\x07segment\x18\x02 \x01(\x0b\x32\x1a.speechmesh.asr.v1.SegmentH\x00\x12\x38\n\x07summary\x18\x03 \x01(\x0b\x32%.speechmesh.asr.v1.RecognitionSummaryH\x00\x12\x37\n\nsuppressed\x18\x04 \x01(\x0b\x32!.speechmesh.asr.v1.SuppressedTextH\x00\x42\x07\n\x05\x65vent\"\x84\x01\n\x1aStreamingRecognitionConfig\x12\x39\n\x0brecognition\x18\x01 \x01(\x0b\x32$.speechmesh.asr.v1.RecognitionConfig\x12\x15\n\romit_interims\x18\x02 \x01(\x08\x12\x14\n\x0cresume_token\x18\x03 \x01(\x0c\"\x92\x02\n\x19StreamingRecognizeRequest\x12?\n\x06\x63onfig\x18\x01 \x01(\x0b\x32-.speechmesh.asr.v1.StreamingRecognitionConfigH\x00\x12\x0f\n\x05\x61udio\x18\x02 \x01(\x0cH\x00\x12G\n\x07\x63ontrol\x18\x03 \x01(\x0e\x32\x34.speechmesh.asr.v1.StreamingRecognizeRequest.ControlH\x00\"O\n\x07\x43ontrol\x12\x17\n\x13\x43ONTROL_UNSPECIFIED\x10\x00\x12\x11\n\rCONTROL_FLUSH\x10\x01\x12\x18\n\x14\x43ONTROL_END_OF_AUDIO\x10\x02\x42\t\n\x07request\"\xcc\x03\n\x1aStreamingRecognizeResponse\x12\x33\n\x07started\x18\x01 \x01(\x0b\x32 .speechmesh.asr.v1.StreamStartedH\x00\x12\x31\n\x07interim\x18\x02 \x01(\x0b\x32\x1e.speechmesh.asr.v1.InterimTextH\x00\x12-\n\x07segment\x18\x03 \x01(\x0b\x32\x1a.speechmesh.asr.v1.SegmentH\x00\x12\x37\n\nsuppressed\x18\x04 \x01(\x0b\x32!.speechmesh.asr.v1.SuppressedTextH\x00\x12\x36\n\x0cspeech_event\x18\x05 \x01(\x0b\x32\x1e.speechmesh.asr.v1.SpeechEventH\x00\x12\x35\n\x08position\x18\x06 \x01(\x0b\x32!.speechmesh.asr.v1.StreamPositionH\x00\x12,\n\x07go_away\x18\x07 \x01(\x0b\x32\x19.speechmesh.asr.v1.GoAwayH\x00\x12\x38\n\x07summary\x18\x08 \x01(\x0b\x32%.speechmesh.asr.v1.RecognitionSummaryH\x00\x42\x07\n\x05\x65vent\"\x1e\n\rStreamStarted\x12\r\n\x05model\x18\x01 \x01(\t\"`\n\x0bInterimText\x12,\n\x04span\x18\x01 \x01(\x0b\x32\x1e.speechmesh.common.v1.TimeSpan\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x15\n\rlanguage_code\x18\x03 \x01(\t\"\xa9\x01\n\x0bSpeechEvent\x12\x31\n\x04kind\x18\x01 \x01(\x0e\x32#.speechmesh.asr.v1.SpeechEvent.Kind\x12)\n\x06offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"<\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nKIND_BEGAN\x10\x01\x12\x0e\n\nKIND_ENDED\x10\x02\"Q\n\x0eStreamPosition\x12)\n\x06offset\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0cresume_token\x18\x02 \x01(\x0c\"\x1e\n\x06GoAway\x12\x14\n\x0cresume_token\x18\x01 \x01(\x0c\"\x91\x02\n\x07Segment\x12,\n\x04span\x18\x01 \x01(\x0b\x32\x1e.speechmesh.common.v1.TimeSpan\x12\x0c\n\x04text\x18\x02 \x01(\t\x12&\n\x05words\x18\x03 \x03(\x0b\x32\x17.speechmesh.asr.v1.Word\x12\x12\n\nconfidence\x18\x04 \x01(\x02\x12\x1f\n\x17\x61verage_log_probability\x18\x05 \x01(\x02\x12\x1d\n\x15no_speech_probability\x18\x06 \x01(\x02\x12\x19\n\x11\x63ompression_ratio\x18\x07 \x01(\x02\x12\x15\n\rlanguage_code\x18\x08 \x01(\t\x12\x1c\n\x14language_probability\x18\t \x01(\x02\"\x8a\x02\n\x0eSuppressedText\x12,\n\x04span\x18\x01 \x01(\x0b\x32\x1e.speechmesh.common.v1.TimeSpan\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x38\n\x06reason\x18\x03 \x01(\x0e\x32(.speechmesh.asr.v1.SuppressedText.Reason\"\x81\x01\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x14\n\x10REASON_NO_SPEECH\x10\x01\x12\x19\n\x15REASON_OUTSIDE_SPEECH\x10\x02\x12\x15\n\x11REASON_REPETITION\x10\x03\x12\x17\n\x13REASON_STOCK_PHRASE\x10\x04\"W\n\x04Word\x12,\n\x04span\x18\x01 \x01(\x0b\x32\x1e.speechmesh.common.v1.TimeSpan\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x13\n\x0bprobability\x18\x03 \x01(\x02\"\xbf\x01\n\x12RecognitionSummary\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rlanguage_code\x18\x02 \x01(\t\x12\x1c\n\x14language_probability\x18\x03 \x01(\x02\x12\x31\n\x0e\x61udio_duration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0fspeech_duration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x13\n\x11ListModelsRequest\"i\n\x12ListModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.speechmesh.asr.v1.Model\x12)\n\x06\x64\x65vice\x18\x02 \x01(\x0b\x32\x19.speechmesh.asr.v1.Device\"~\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x0c\n\x04runs\x18\x03 \x01(\t\x12.\n\tlanguages\x18\x04 \x03(\x0b\x32\x1b.speechmesh.asr.v1.Language\x12\x15\n\rcan_translate\x18\x05 \x01(\x08\"&\n\x08Language\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"\x93\x01\n\x06\x44\x65vice\x12,\n\x04kind\x18\x01 \x01(\x0e\x32\x1e.speechmesh.asr.v1.Device.Kind\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\nmemory_mib\x18\x03 \x01(\x03\"9\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0c\n\x08KIND_CPU\x10\x01\x12\r\n\tKIND_CUDA\x10\x02*E\n\x04Task\x12\x14\n\x10TASK_UNSPECIFIED\x10\x00\x12\x13\n\x0fTASK_TRANSCRIBE\x10\x01\x12\x12\n\x0eTASK_TRANSLATE\x10\x02\x32\xba\x02\n\nAsrService\x12Z\n\tRecognize\x12#.speechmesh.asr.v1.RecognizeRequest\x1a$.speechmesh.asr.v1.RecognizeResponse(\x01\x30\x01\x12u\n\x12StreamingRecognize\x12,.speechmesh.asr.v1.StreamingRecognizeRequest\x1a-.speechmesh.asr.v1.StreamingRecognizeResponse(\x01\x30\x01\x12Y\n\nListModels\x12$.speechmesh.asr.v1.ListModelsRequest\x1a%.speechmesh.asr.v1.ListModelsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'speechmesh.asr.v1.asr_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TASK']._serialized_start=1940
-  _globals['_TASK']._serialized_end=2009
+  _globals['_TASK']._serialized_start=3232
+  _globals['_TASK']._serialized_end=3301
   _globals['_RECOGNITIONCONFIG']._serialized_start=118
   _globals['_RECOGNITIONCONFIG']._serialized_end=315
   _globals['_RECOGNIZEREQUEST']._serialized_start=317
   _globals['_RECOGNIZEREQUEST']._serialized_end=419
   _globals['_RECOGNIZERESPONSE']._serialized_start=422
   _globals['_RECOGNIZERESPONSE']._serialized_end=664
-  _globals['_SEGMENT']._serialized_start=667
-  _globals['_SEGMENT']._serialized_end=940
-  _globals['_SUPPRESSEDTEXT']._serialized_start=943
-  _globals['_SUPPRESSEDTEXT']._serialized_end=1209
-  _globals['_SUPPRESSEDTEXT_REASON']._serialized_start=1080
-  _globals['_SUPPRESSEDTEXT_REASON']._serialized_end=1209
-  _globals['_WORD']._serialized_start=1211
-  _globals['_WORD']._serialized_end=1298
-  _globals['_RECOGNITIONSUMMARY']._serialized_start=1301
-  _globals['_RECOGNITIONSUMMARY']._serialized_end=1492
-  _globals['_LISTMODELSREQUEST']._serialized_start=1494
-  _globals['_LISTMODELSREQUEST']._serialized_end=1513
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1515
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1620
-  _globals['_MODEL']._serialized_start=1622
-  _globals['_MODEL']._serialized_end=1748
-  _globals['_LANGUAGE']._serialized_start=1750
-  _globals['_LANGUAGE']._serialized_end=1788
-  _globals['_DEVICE']._serialized_start=1791
-  _globals['_DEVICE']._serialized_end=1938
-  _globals['_DEVICE_KIND']._serialized_start=1881
-  _globals['_DEVICE_KIND']._serialized_end=1938
-  _globals['_ASRSERVICE']._serialized_start=2012
-  _globals['_ASRSERVICE']._serialized_end=2207
+  _globals['_STREAMINGRECOGNITIONCONFIG']._serialized_start=667
+  _globals['_STREAMINGRECOGNITIONCONFIG']._serialized_end=799
+  _globals['_STREAMINGRECOGNIZEREQUEST']._serialized_start=802
+  _globals['_STREAMINGRECOGNIZEREQUEST']._serialized_end=1076
+  _globals['_STREAMINGRECOGNIZEREQUEST_CONTROL']._serialized_start=986
+  _globals['_STREAMINGRECOGNIZEREQUEST_CONTROL']._serialized_end=1065
+  _globals['_STREAMINGRECOGNIZERESPONSE']._serialized_start=1079
+  _globals['_STREAMINGRECOGNIZERESPONSE']._serialized_end=1539
+  _globals['_STREAMSTARTED']._serialized_start=1541
+  _globals['_STREAMSTARTED']._serialized_end=1571
+  _globals['_INTERIMTEXT']._serialized_start=1573
+  _globals['_INTERIMTEXT']._serialized_end=1669
+  _globals['_SPEECHEVENT']._serialized_start=1672
+  _globals['_SPEECHEVENT']._serialized_end=1841
+  _globals['_SPEECHEVENT_KIND']._serialized_start=1781
+  _globals['_SPEECHEVENT_KIND']._serialized_end=1841
+  _globals['_STREAMPOSITION']._serialized_start=1843
+  _globals['_STREAMPOSITION']._serialized_end=1924
+  _globals['_GOAWAY']._serialized_start=1926
+  _globals['_GOAWAY']._serialized_end=1956
+  _globals['_SEGMENT']._serialized_start=1959
+  _globals['_SEGMENT']._serialized_end=2232
+  _globals['_SUPPRESSEDTEXT']._serialized_start=2235
+  _globals['_SUPPRESSEDTEXT']._serialized_end=2501
+  _globals['_SUPPRESSEDTEXT_REASON']._serialized_start=2372
+  _globals['_SUPPRESSEDTEXT_REASON']._serialized_end=2501
+  _globals['_WORD']._serialized_start=2503
+  _globals['_WORD']._serialized_end=2590
+  _globals['_RECOGNITIONSUMMARY']._serialized_start=2593
+  _globals['_RECOGNITIONSUMMARY']._serialized_end=2784
+  _globals['_LISTMODELSREQUEST']._serialized_start=2786
+  _globals['_LISTMODELSREQUEST']._serialized_end=2805
+  _globals['_LISTMODELSRESPONSE']._serialized_start=2807
+  _globals['_LISTMODELSRESPONSE']._serialized_end=2912
+  _globals['_MODEL']._serialized_start=2914
+  _globals['_MODEL']._serialized_end=3040
+  _globals['_LANGUAGE']._serialized_start=3042
+  _globals['_LANGUAGE']._serialized_end=3080
+  _globals['_DEVICE']._serialized_start=3083
+  _globals['_DEVICE']._serialized_end=3230
+  _globals['_DEVICE_KIND']._serialized_start=3173
+  _globals['_DEVICE_KIND']._serialized_end=3230
+  _globals['_ASRSERVICE']._serialized_start=3304
+  _globals['_ASRSERVICE']._serialized_end=3618
 # @@protoc_insertion_point(module_scope)

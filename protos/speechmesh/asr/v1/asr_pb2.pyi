@@ -176,6 +176,320 @@ class RecognizeResponse(_message.Message):
 Global___RecognizeResponse: _TypeAlias = RecognizeResponse  # noqa: Y015
 
 @_typing.final
+class StreamingRecognitionConfig(_message.Message):
+    """What to recognize in a stream and how."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECOGNITION_FIELD_NUMBER: _builtins.int
+    OMIT_INTERIMS_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    omit_interims: _builtins.bool
+    """Leaves interim texts out."""
+    resume_token: _builtins.bytes
+    """Goes on where another stream with the same configuration broke off: the `resume_token` of its last
+    StreamPosition. The first audio is then that from the position's offset on.
+    """
+    @_builtins.property
+    def recognition(self) -> Global___RecognitionConfig:
+        """As for a recording. Its beam size counts for what becomes final."""
+
+    def __init__(
+        self,
+        *,
+        recognition: Global___RecognitionConfig | None = ...,
+        omit_interims: _builtins.bool = ...,
+        resume_token: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["recognition", b"recognition"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["omit_interims", b"omit_interims", "recognition", b"recognition", "resume_token", b"resume_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamingRecognitionConfig: _TypeAlias = StreamingRecognitionConfig  # noqa: Y015
+
+@_typing.final
+class StreamingRecognizeRequest(_message.Message):
+    """Request message of StreamingRecognize."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Control:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ControlEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[StreamingRecognizeRequest._Control.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        CONTROL_UNSPECIFIED: StreamingRecognizeRequest._Control.ValueType  # 0
+        """Nothing; refused."""
+        CONTROL_FLUSH: StreamingRecognizeRequest._Control.ValueType  # 1
+        """What was said so far is complete: it becomes final without waiting for a pause."""
+        CONTROL_END_OF_AUDIO: StreamingRecognizeRequest._Control.ValueType  # 2
+        """Nothing more comes."""
+
+    class Control(_Control, metaclass=_ControlEnumTypeWrapper):
+        """What to do now."""
+
+    CONTROL_UNSPECIFIED: StreamingRecognizeRequest.Control.ValueType  # 0
+    """Nothing; refused."""
+    CONTROL_FLUSH: StreamingRecognizeRequest.Control.ValueType  # 1
+    """What was said so far is complete: it becomes final without waiting for a pause."""
+    CONTROL_END_OF_AUDIO: StreamingRecognizeRequest.Control.ValueType  # 2
+    """Nothing more comes."""
+
+    CONFIG_FIELD_NUMBER: _builtins.int
+    AUDIO_FIELD_NUMBER: _builtins.int
+    CONTROL_FIELD_NUMBER: _builtins.int
+    audio: _builtins.bytes
+    """Signed 16-bit little-endian PCM, 16 kHz, mono; at most 1 MiB, an even number of bytes."""
+    control: Global___StreamingRecognizeRequest.Control.ValueType
+    """What to do now."""
+    @_builtins.property
+    def config(self) -> Global___StreamingRecognitionConfig:
+        """What to recognize and how."""
+
+    def __init__(
+        self,
+        *,
+        config: Global___StreamingRecognitionConfig | None = ...,
+        audio: _builtins.bytes = ...,
+        control: Global___StreamingRecognizeRequest.Control.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "config", b"config", "control", b"control", "request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "config", b"config", "control", b"control", "request", b"request"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["config", "audio", "control"]  # noqa: Y015
+    _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_request) -> _WhichOneofReturnType_request | None: ...
+
+Global___StreamingRecognizeRequest: _TypeAlias = StreamingRecognizeRequest  # noqa: Y015
+
+@_typing.final
+class StreamingRecognizeResponse(_message.Message):
+    """Response message of StreamingRecognize."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STARTED_FIELD_NUMBER: _builtins.int
+    INTERIM_FIELD_NUMBER: _builtins.int
+    SEGMENT_FIELD_NUMBER: _builtins.int
+    SUPPRESSED_FIELD_NUMBER: _builtins.int
+    SPEECH_EVENT_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    GO_AWAY_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def started(self) -> Global___StreamStarted:
+        """The first message: the stream is accepted."""
+
+    @_builtins.property
+    def interim(self) -> Global___InterimText:
+        """What is not final yet."""
+
+    @_builtins.property
+    def segment(self) -> Global___Segment:
+        """The next finished stretch of speech."""
+
+    @_builtins.property
+    def suppressed(self) -> Global___SuppressedText:
+        """A text that was recognized and held back."""
+
+    @_builtins.property
+    def speech_event(self) -> Global___SpeechEvent:
+        """Somebody began or ended to speak."""
+
+    @_builtins.property
+    def position(self) -> Global___StreamPosition:
+        """How far the stream is done with."""
+
+    @_builtins.property
+    def go_away(self) -> Global___GoAway:
+        """The last message when this process is about to stop."""
+
+    @_builtins.property
+    def summary(self) -> Global___RecognitionSummary:
+        """The last message otherwise: what holds for the stream as a whole."""
+
+    def __init__(
+        self,
+        *,
+        started: Global___StreamStarted | None = ...,
+        interim: Global___InterimText | None = ...,
+        segment: Global___Segment | None = ...,
+        suppressed: Global___SuppressedText | None = ...,
+        speech_event: Global___SpeechEvent | None = ...,
+        position: Global___StreamPosition | None = ...,
+        go_away: Global___GoAway | None = ...,
+        summary: Global___RecognitionSummary | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "go_away", b"go_away", "interim", b"interim", "position", b"position", "segment", b"segment", "speech_event", b"speech_event", "started", b"started", "summary", b"summary", "suppressed", b"suppressed"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "go_away", b"go_away", "interim", b"interim", "position", b"position", "segment", b"segment", "speech_event", b"speech_event", "started", b"started", "summary", b"summary", "suppressed", b"suppressed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["started", "interim", "segment", "suppressed", "speech_event", "position", "go_away", "summary"]  # noqa: Y015
+    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+
+Global___StreamingRecognizeResponse: _TypeAlias = StreamingRecognizeResponse  # noqa: Y015
+
+@_typing.final
+class StreamStarted(_message.Message):
+    """A stream was accepted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Id of the model that runs (never an alias)."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamStarted: _TypeAlias = StreamStarted  # noqa: Y015
+
+@_typing.final
+class InterimText(_message.Message):
+    """What is not final yet: the tail of the transcript. It replaces the one before; empty when all is final."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPAN_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    LANGUAGE_CODE_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """The text that two successive hypotheses agree on."""
+    language_code: _builtins.str
+    """Code of the language it was recognized in; empty when there is no text."""
+    @_builtins.property
+    def span(self) -> _common_pb2.TimeSpan:
+        """Where it lies in the stream."""
+
+    def __init__(
+        self,
+        *,
+        span: _common_pb2.TimeSpan | None = ...,
+        text: _builtins.str = ...,
+        language_code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["span", b"span"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["language_code", b"language_code", "span", b"span", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InterimText: _TypeAlias = InterimText  # noqa: Y015
+
+@_typing.final
+class SpeechEvent(_message.Message):
+    """Somebody began or ended to speak, as voice activity detection hears it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[SpeechEvent._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: SpeechEvent._Kind.ValueType  # 0
+        """Not told."""
+        KIND_BEGAN: SpeechEvent._Kind.ValueType  # 1
+        """Speech began."""
+        KIND_ENDED: SpeechEvent._Kind.ValueType  # 2
+        """An utterance is over."""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """What happened."""
+
+    KIND_UNSPECIFIED: SpeechEvent.Kind.ValueType  # 0
+    """Not told."""
+    KIND_BEGAN: SpeechEvent.Kind.ValueType  # 1
+    """Speech began."""
+    KIND_ENDED: SpeechEvent.Kind.ValueType  # 2
+    """An utterance is over."""
+
+    KIND_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    kind: Global___SpeechEvent.Kind.ValueType
+    """What happened."""
+    @_builtins.property
+    def offset(self) -> _duration_pb2.Duration:
+        """When, from the start of the stream."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___SpeechEvent.Kind.ValueType = ...,
+        offset: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["offset", b"offset"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "offset", b"offset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SpeechEvent: _TypeAlias = SpeechEvent  # noqa: Y015
+
+@_typing.final
+class StreamPosition(_message.Message):
+    """How far a stream is done with: every text before `offset` was given out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFSET_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.bytes
+    """What StreamingRecognitionConfig.resume_token takes."""
+    @_builtins.property
+    def offset(self) -> _duration_pb2.Duration:
+        """The first moment of the stream that a stream which goes on from here needs to be sent again."""
+
+    def __init__(
+        self,
+        *,
+        offset: _duration_pb2.Duration | None = ...,
+        resume_token: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["offset", b"offset"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["offset", b"offset", "resume_token", b"resume_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamPosition: _TypeAlias = StreamPosition  # noqa: Y015
+
+@_typing.final
+class GoAway(_message.Message):
+    """This process is about to stop."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.bytes
+    """The token of the last StreamPosition; empty when there was none."""
+    def __init__(
+        self,
+        *,
+        resume_token: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["resume_token", b"resume_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GoAway: _TypeAlias = GoAway  # noqa: Y015
+
+@_typing.final
 class Segment(_message.Message):
     """One finished stretch of recognized speech."""
 

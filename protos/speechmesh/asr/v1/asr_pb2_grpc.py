@@ -40,6 +40,11 @@ class AsrServiceStub:
                 request_serializer=speechmesh_dot_asr_dot_v1_dot_asr__pb2.RecognizeRequest.SerializeToString,
                 response_deserializer=speechmesh_dot_asr_dot_v1_dot_asr__pb2.RecognizeResponse.FromString,
                 _registered_method=True)
+        self.StreamingRecognize = channel.stream_stream(
+                '/speechmesh.asr.v1.AsrService/StreamingRecognize',
+                request_serializer=speechmesh_dot_asr_dot_v1_dot_asr__pb2.StreamingRecognizeRequest.SerializeToString,
+                response_deserializer=speechmesh_dot_asr_dot_v1_dot_asr__pb2.StreamingRecognizeResponse.FromString,
+                _registered_method=True)
         self.ListModels = channel.unary_unary(
                 '/speechmesh.asr.v1.AsrService/ListModels',
                 request_serializer=speechmesh_dot_asr_dot_v1_dot_asr__pb2.ListModelsRequest.SerializeToString,
@@ -67,6 +72,20 @@ class AsrServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StreamingRecognize(self, request_iterator, context):
+        """Recognizes speech while it is spoken. The first request message carries `config`, every later one `audio` or
+        `control`; the client half-closes, or says CONTROL_END_OF_AUDIO, when nothing more comes. `started` is the first
+        response message. What is final is never changed; `interim` is what is not final yet. A stream ends with
+        `summary`, or with `go_away` when this process is about to stop: the client then goes on elsewhere. Audio may
+        come faster than it is spoken: some of it is buffered, then flow control holds the sender; the text is the same.
+
+        INVALID_ARGUMENT, NOT_FOUND: as for Recognize. RESOURCE_EXHAUSTED: too many streams. UNAVAILABLE: loading or
+        draining.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListModels(self, request, context):
         """Lists the models that this process serves, the aliases it knows for them, and its device.
         """
@@ -81,6 +100,11 @@ def add_AsrServiceServicer_to_server(servicer, server):
                     servicer.Recognize,
                     request_deserializer=speechmesh_dot_asr_dot_v1_dot_asr__pb2.RecognizeRequest.FromString,
                     response_serializer=speechmesh_dot_asr_dot_v1_dot_asr__pb2.RecognizeResponse.SerializeToString,
+            ),
+            'StreamingRecognize': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamingRecognize,
+                    request_deserializer=speechmesh_dot_asr_dot_v1_dot_asr__pb2.StreamingRecognizeRequest.FromString,
+                    response_serializer=speechmesh_dot_asr_dot_v1_dot_asr__pb2.StreamingRecognizeResponse.SerializeToString,
             ),
             'ListModels': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModels,
@@ -116,6 +140,33 @@ class AsrService:
             '/speechmesh.asr.v1.AsrService/Recognize',
             speechmesh_dot_asr_dot_v1_dot_asr__pb2.RecognizeRequest.SerializeToString,
             speechmesh_dot_asr_dot_v1_dot_asr__pb2.RecognizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamingRecognize(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/speechmesh.asr.v1.AsrService/StreamingRecognize',
+            speechmesh_dot_asr_dot_v1_dot_asr__pb2.StreamingRecognizeRequest.SerializeToString,
+            speechmesh_dot_asr_dot_v1_dot_asr__pb2.StreamingRecognizeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,16 @@ class AsrServiceStub:
     queue is full, or longer than the call's deadline allows; RetryInfo tells when to come back.
     UNAVAILABLE: loading or draining.
     """
+    StreamingRecognize: _grpc.StreamStreamMultiCallable[_asr_pb2.StreamingRecognizeRequest, _asr_pb2.StreamingRecognizeResponse]
+    """Recognizes speech while it is spoken. The first request message carries `config`, every later one `audio` or
+    `control`; the client half-closes, or says CONTROL_END_OF_AUDIO, when nothing more comes. `started` is the first
+    response message. What is final is never changed; `interim` is what is not final yet. A stream ends with
+    `summary`, or with `go_away` when this process is about to stop: the client then goes on elsewhere. Audio may
+    come faster than it is spoken: some of it is buffered, then flow control holds the sender; the text is the same.
+
+    INVALID_ARGUMENT, NOT_FOUND: as for Recognize. RESOURCE_EXHAUSTED: too many streams. UNAVAILABLE: loading or
+    draining.
+    """
     ListModels: _grpc.UnaryUnaryMultiCallable[_asr_pb2.ListModelsRequest, _asr_pb2.ListModelsResponse]
     """Lists the models that this process serves, the aliases it knows for them, and its device."""
 
@@ -64,6 +74,16 @@ class AsrServiceAsyncStub(AsrServiceStub):
     NOT_FOUND: no such model. OUT_OF_RANGE: more audio than this deployment takes. RESOURCE_EXHAUSTED: the
     queue is full, or longer than the call's deadline allows; RetryInfo tells when to come back.
     UNAVAILABLE: loading or draining.
+    """
+    StreamingRecognize: _aio.StreamStreamMultiCallable[_asr_pb2.StreamingRecognizeRequest, _asr_pb2.StreamingRecognizeResponse]  # type: ignore[assignment]
+    """Recognizes speech while it is spoken. The first request message carries `config`, every later one `audio` or
+    `control`; the client half-closes, or says CONTROL_END_OF_AUDIO, when nothing more comes. `started` is the first
+    response message. What is final is never changed; `interim` is what is not final yet. A stream ends with
+    `summary`, or with `go_away` when this process is about to stop: the client then goes on elsewhere. Audio may
+    come faster than it is spoken: some of it is buffered, then flow control holds the sender; the text is the same.
+
+    INVALID_ARGUMENT, NOT_FOUND: as for Recognize. RESOURCE_EXHAUSTED: too many streams. UNAVAILABLE: loading or
+    draining.
     """
     ListModels: _aio.UnaryUnaryMultiCallable[_asr_pb2.ListModelsRequest, _asr_pb2.ListModelsResponse]  # type: ignore[assignment]
     """Lists the models that this process serves, the aliases it knows for them, and its device."""
@@ -87,6 +107,22 @@ class AsrServiceServicer(metaclass=_abc_1.ABCMeta):
         NOT_FOUND: no such model. OUT_OF_RANGE: more audio than this deployment takes. RESOURCE_EXHAUSTED: the
         queue is full, or longer than the call's deadline allows; RetryInfo tells when to come back.
         UNAVAILABLE: loading or draining.
+        """
+
+    @_abc_1.abstractmethod
+    def StreamingRecognize(
+        self,
+        request_iterator: _MaybeAsyncIterator[_asr_pb2.StreamingRecognizeRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_asr_pb2.StreamingRecognizeResponse], _abc.AsyncIterator[_asr_pb2.StreamingRecognizeResponse]]:
+        """Recognizes speech while it is spoken. The first request message carries `config`, every later one `audio` or
+        `control`; the client half-closes, or says CONTROL_END_OF_AUDIO, when nothing more comes. `started` is the first
+        response message. What is final is never changed; `interim` is what is not final yet. A stream ends with
+        `summary`, or with `go_away` when this process is about to stop: the client then goes on elsewhere. Audio may
+        come faster than it is spoken: some of it is buffered, then flow control holds the sender; the text is the same.
+
+        INVALID_ARGUMENT, NOT_FOUND: as for Recognize. RESOURCE_EXHAUSTED: too many streams. UNAVAILABLE: loading or
+        draining.
         """
 
     @_abc_1.abstractmethod

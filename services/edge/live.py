@@ -1,0 +1,251 @@
+"""WS /v1/stream: the socket, between the conversation (`stream_protocol`) and recognition (`asr_stream`)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from services.edge.answers import REQUEST_ID, dump_json, internal_error
+from services.edge.asr_stream import AsrStream, Final, Interim, Started, StreamEvent
+from services.edge.clients import AsrClient
+from services.edge.form import TranscribeOptions, parse_options
+from services.edge.keys import KeyRing, opaque_name
+from services.edge.stream_protocol import (
+    MAX_FRAME_BYTES,
+    Action,
+    Audio,
+    Close,
+    Ended,
+    EndOfAudio,
+    Flush,
+    Open,
+    Phase,
+    Send,
+    StreamProtocol,
+)
+from services.runtime import metrics
+from services.runtime.admission import Admission
+from services.runtime.errors import Fault, MeshError
+from services.runtime.logs import get_logger
+
+_PING_SECONDS = 30.0
+_SLOW_READER_SECONDS = 30.0
+"""A client that does not take a message for so long has gone."""
+
+
+@dataclass(frozen=True)
+class StreamLimits:
+    """How long streams wait; in seconds."""
+
+    tier_wait_seconds: float
+    """For asr, at the beginning."""
+    recovery_seconds: float
+    """For another asr, when one is lost."""
+    idle_seconds: float
+    """For the client's next frame."""
+
+
+class Live:
+    """Serves live streams.
+
+    Args:
+        asr: recognizes them.
+        keys: the valid keys.
+        admission: how many there may be.
+        limits: how long they wait for what.
+    """
+
+    def __init__(self, asr: AsrClient, keys: KeyRing, admission: Admission, limits: StreamLimits) -> None:
+        self._asr = asr
+        self._keys = keys
+        self._admission = admission
+        self._limits = limits
+        self._draining = asyncio.Event()
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the route of the contract."""
+        return [web.get("/v1/stream", self.get_stream)]
+
+    async def drain(self, _: web.Application) -> None:
+        """End all streams, each after its finals."""
+        self._draining.set()
+
+    async def get_stream(self, request: web.Request) -> web.StreamResponse:
+        """Recognize a live stream."""
+        socket = web.WebSocketResponse(
+            # The closing handshake waits until all is said: a client that closes may still read.
+            autoclose=False,
+            heartbeat=_PING_SECONDS,
+            # What is larger than a frame may be is refused by the protocol; what is much larger, unread.
+            max_msg_size=4 * MAX_FRAME_BYTES,
+        )
+        if not socket.can_prepare(request).ok:
+            raise MeshError(Fault.INVALID, "This address takes WebSocket connections only.", code="websocket_expected")
+        await socket.prepare(request)
+        query = dict(request.query)
+        token = query.pop("token", None)
+        try:
+            caller = self._identify(request, token)
+            with self._admission.place():
+                await self._serve(request, socket, StreamProtocol(query), caller)
+        except MeshError as error:
+            await _Conversation(socket, StreamProtocol({}), self._limits).refuse(error)
+        return socket
+
+    async def _serve(
+        self, request: web.Request, socket: web.WebSocketResponse, protocol: StreamProtocol, caller: str
+    ) -> None:
+        def begin(fields: Mapping[str, str]) -> AsrStream:
+            async def configure() -> TranscribeOptions:
+                offer = await self._asr.offer(self._limits.tier_wait_seconds)
+                return parse_options(fields, offer.models)
+
+            return self._asr.stream(
+                configure,
+                caller=caller,
+                request_id=request[REQUEST_ID],
+                wait_seconds=self._limits.tier_wait_seconds,
+                recovery_seconds=self._limits.recovery_seconds,
+            )
+
+        await _Conversation(socket, protocol, self._limits).run(begin, self._draining)
+
+    def _identify(self, request: web.Request, token: str | None) -> str:
+        # A browser cannot set headers: its key comes in the query.
+        header = request.headers.get("Authorization", None if token is None else f"Bearer {token}")
+        caller = self._keys.identify(header)
+        structlog.contextvars.bind_contextvars(key=caller.key_id or "anonymous")
+        return opaque_name(caller, request.remote)
+
+
+class _Conversation:
+    """One socket while it is served."""
+
+    def __init__(self, socket: web.WebSocketResponse, protocol: StreamProtocol, limits: StreamLimits) -> None:
+        self._socket = socket
+        self._protocol = protocol
+        self._limits = limits
+        self._stream: AsrStream | None = None
+        self._listening: asyncio.Task[None] | None = None
+        self._sending = asyncio.Lock()
+        self._over = asyncio.Event()
+        self._code = WSCloseCode.ABNORMAL_CLOSURE.value
+
+    async def run(self, begin: Callable[[Mapping[str, str]], AsrStream], draining: asyncio.Event) -> None:
+        """Serve it to its end.
+
+        Args:
+            begin: returns a stream with these options that nothing was asked of yet.
+            draining: set when it is to come to an end.
+        """
+        self._begin = begin
+        tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._leave(draining))]
+        try:
+            await self._do(self._protocol.connected())
+            await self._over.wait()
+        finally:
+            tasks += [self._listening] if self._listening else []
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        await self._close()
+
+    async def refuse(self, error: MeshError) -> None:
+        """Tell why it is not served."""
+        await self._do(self._protocol.failed(error))
+        await self._close()
+
+    async def _close(self) -> None:
+        # A client that has its answer need not wait for ours to its closing; leaving then is no failure.
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._socket.close(code=self._code)
+
+    async def _read(self) -> None:
+        while True:
+            idle = self._limits.idle_seconds if self._protocol.phase is not Phase.ENDING else None
+            try:
+                async with asyncio.timeout(idle):
+                    frame = await self._socket.receive()
+            except TimeoutError:
+                message = f"Nothing came for {idle:g} seconds."
+                await self._do(self._protocol.wrong(MeshError(Fault.IDLE, message)))
+                continue
+            match frame.type:
+                case WSMsgType.TEXT:
+                    await self._do(self._protocol.text(frame.data))
+                case WSMsgType.BINARY:
+                    await self._do(self._protocol.binary(frame.data))
+                case WSMsgType.CLOSE:
+                    await self._do(self._protocol.left())
+                    return
+                case _:
+                    # The connection is lost, or closed from here.
+                    self._over.set()
+                    return
+
+    async def _leave(self, draining: asyncio.Event) -> None:
+        await draining.wait()
+        message = "This server is about to stop; connect again."
+        await self._do(self._protocol.wrong(MeshError(Fault.UNAVAILABLE, message, code="draining")))
+
+    async def _listen(self, stream: AsrStream) -> None:
+        try:
+            async for event in stream.events():
+                await self._do(self._told(event))
+        except MeshError as error:
+            await self._do(self._protocol.failed(error))
+        except Exception:  # noqa: BLE001 - whatever it is, its text stays here
+            get_logger().exception("stream_failed")
+            await self._do(self._protocol.failed(internal_error()))
+
+    def _told(self, event: StreamEvent) -> list[Action]:
+        match event:
+            case Started(model):
+                return self._protocol.started(model)
+            case Final(segment, lag):
+                metrics.STREAM_LAG_SECONDS.observe(max(0.0, lag))
+                return self._protocol.final(segment, lag)
+            case Interim(text, start, end, language):
+                return self._protocol.interim(text, start, end, language)
+            case Ended():
+                return self._protocol.finished(event)
+
+    async def _do(self, actions: Sequence[Action]) -> None:
+        for action in actions:
+            match action:
+                case Send(message):
+                    await self._send(message)
+                case Open(fields):
+                    self._open(fields)
+                case Close(code):
+                    self._code = code
+                    self._over.set()
+                case Audio(pcm):
+                    assert self._stream is not None
+                    await self._stream.feed(pcm)
+                case Flush():
+                    assert self._stream is not None
+                    self._stream.flush()
+                case EndOfAudio():
+                    assert self._stream is not None
+                    self._stream.end()
+
+    def _open(self, fields: Mapping[str, str]) -> None:
+        if self._listening is not None:
+            self._listening.cancel()
+        self._stream = self._begin(fields)
+        self._listening = asyncio.create_task(self._listen(self._stream))
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        try:
+            async with self._sending, asyncio.timeout(_SLOW_READER_SECONDS):
+                await self._socket.send_str(dump_json(message).decode())
+        except (ConnectionError, RuntimeError, TimeoutError):
+            # Nobody reads any more.
+            self._over.set()
