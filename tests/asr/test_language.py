@@ -13,6 +13,7 @@ from services.asr.language import (
     Decision,
     Heard,
     HeardWindow,
+    LanguageState,
     LanguageTracker,
 )
 
@@ -279,3 +280,51 @@ def test_the_languages_are_those_of_the_likeliest_path(german_before: bool, utte
     path = [decision.language for decision in decided([*before, window(*utterances)])[-1]]
 
     assert score(path) == pytest.approx(max(map(score, product(known | convincing, repeat=len(utterances)))))
+
+
+# --- live streams: every window is decided on at once ---
+
+
+def at_once(*windows: HeardWindow, state: LanguageState | None = None) -> str:
+    tracker = LanguageTracker(hasty=True, state=state)
+    first = state.decided if state else 0
+    due = [tracker.hear(first + number, window) for number, window in enumerate(windows)]
+    assert all(len(decisions) == 1 for decisions in due)
+    return " ".join(decision.language for ((decision, *_),) in due)
+
+
+def test_a_hasty_tracker_decides_at_once_by_all_that_was_heard() -> None:
+    assert at_once(whole(1.0, en=0.6), whole(1.0, de=0.5), whole(1.0, de=0.9)) == "en en de"
+
+
+def test_a_hasty_tracker_settles_when_it_is_sure_and_then_does_not_flicker() -> None:
+    assert at_once(ENGLISH, whole(1.0, de=0.9), ENGLISH) == "en en en"
+
+
+def test_a_hasty_tracker_decides_in_order_whatever_is_heard_first() -> None:
+    tracker = LanguageTracker(hasty=True)
+
+    assert tracker.hear(1, whole(2.0, de=0.9)) == []
+    assert [[d.language for d in decisions] for decisions in tracker.hear(0, whole(2.0, en=0.8))] == [["en"], ["de"]]
+
+
+@given(st.lists(st.tuples(st.floats(0.2, 9), st.sampled_from(CODES), st.floats(0.35, 1.0)), min_size=1), st.data())
+def test_another_tracker_goes_on_from_a_state(heards: list[tuple[float, str, float]], data: st.DataObject) -> None:
+    windows = [whole(seconds, **{code: odds}) for seconds, code, odds in heards]
+    place = data.draw(st.integers(0, len(windows)))
+    tracker = LanguageTracker(hasty=True)
+    for number, one in enumerate(windows):
+        tracker.hear(number, one)
+
+    rest = at_once(*windows[place:], state=tracker.state_after(place))
+
+    assert rest.split() == at_once(*windows).split()[place:]
+
+
+def test_what_is_not_over_is_guessed_by_what_was_heard_before() -> None:
+    tracker = LanguageTracker(hasty=True)
+    assert tracker.guess(heard(0.6, de=0.6)) == "de"
+
+    tracker.hear(0, ENGLISH)
+
+    assert tracker.guess(heard(0.6, de=0.6)) == "en"

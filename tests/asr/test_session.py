@@ -11,32 +11,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from services.asr.engine import Hypothesis, Prompt, Task
-from services.asr.fallback import best
 from services.asr.options import RecognitionOptions
-from services.asr.scheduler import Stage
 from services.asr.session import Output, Session, WindowWork
 from services.asr.transcript import Reason, Segment, Suppressed
 from services.asr.windows import WindowRules
 from services.audio.pcm import SAMPLE_RATE
 from services.runtime.errors import MeshError
 from tests.asr.fake_engine import FakeEngine, listen, saying, tone
+from tests.asr.stages import advance
 
 _ENGLISH = RecognitionOptions(language="en")
-
-
-def _advance(session: Session, work: WindowWork) -> list[WindowWork]:
-    engine = session.engine
-    if work.stage is Stage.ENCODE:
-        (encoding,) = engine.encode([work.audio], work.attempt.seconds)
-        return session.encoded(work, encoding, session.hear_language(work, encoding))
-    assert work.prompt is not None
-    if work.stage is Stage.ALIGN:
-        words = engine.align(work.encoding, work.seconds, work.prompt, best(work.trials).hypothesis)
-        return session.aligned(work, words)
-    if work.attempt.temperature:
-        return session.decoded(work, engine.sample(work.encoding, work.prompt, work.attempt.temperature))
-    (hypothesis,) = engine.decode([work.encoding], [work.prompt], session.options.beam_size)
-    return session.decoded(work, hypothesis)
 
 
 def _recognize(
@@ -57,7 +41,7 @@ def _recognize(
     def work() -> None:
         nonlocal done
         while ready:
-            ready.extend(_advance(session, ready.pop(choose(ready))))
+            ready.extend(advance(session, ready.pop(choose(ready))))
             output = session.drain()
             segments.extend(output.segments)
             suppressed.extend(output.suppressed)
@@ -233,7 +217,7 @@ def test_memory_stays_bounded_however_long_the_recording() -> None:
     for _ in range(120):
         ready = session.feed(minute, voice.feed(minute))
         while ready:
-            ready += _advance(session, ready.pop(0))
+            ready += advance(session, ready.pop(0))
         session.drain()
         held = sum(pcm.nbytes for pcm in session._pcm) + sum(work.audio.nbytes for work in session._open)
         assert held < 2 * minute.nbytes
@@ -267,7 +251,7 @@ def test_sparse_speech_gets_its_language_before_the_recording_ends() -> None:
         for pcm in (tone((1.0, -9000)), tone((59, 0))):
             ready = session.feed(pcm, voice.feed(pcm))
             while ready:
-                ready += _advance(session, ready.pop(0))
+                ready += advance(session, ready.pop(0))
             words += _words(session.drain())
 
     assert session.received_seconds - session.done_seconds < 60

@@ -107,3 +107,15 @@ def test_any_division_of_the_audio_gives_the_same_frames(samples: int, edges: li
 
     assert frames(pcm, sorted(min(edge, samples) for edge in edges)) == frames(pcm)
     assert len(frames(pcm)) == -(-samples // FRAME_SAMPLES)
+
+
+@given(st.integers(0, 5000), st.integers(0, 2000))
+def test_another_listener_goes_on_from_a_state(place: int, known: int) -> None:
+    pcm = noise(6000)
+    first = VoiceActivity(Recurrent())
+    before = first.feed(pcm[:place])
+    # It gets some samples again that the first one has heard.
+    known = min(known, place)
+    second = VoiceActivity(Recurrent(), first.state, known)
+
+    assert before + second.feed(pcm[place - known :]) + second.finish() == frames(pcm)

@@ -396,3 +396,49 @@ def test_hours_take_no_more_memory_than_minutes(pattern: list[float]) -> None:
     assert max(sizes[3:]) < 1.5 * max(sizes[:3])
     assert max(sizes) < 50_000
     assert bool(windows) == any(pattern)
+
+
+def test_the_pause_that_ends_a_window_shrinks_as_it_grows() -> None:
+    rules = WindowRules(longest_pause=1.0, pause_when_full=0.2, longest=10.0, margin=0.1)
+    # The same pause twice: after two seconds, and after nine.
+    frames = silence(1) + speech(2) + silence(0.6) + speech(6) + silence(0.6) + speech(2)
+
+    assert [round(window.start / SECOND) for window in Windower(rules).feed(frames + silence(2))] == [1, 10]
+
+
+def test_flush_ends_the_window_and_the_windower_goes_on() -> None:
+    windower = Windower(WindowRules())
+    assert windower.feed([Frame(0.9, 0.1)] * 50) == []
+
+    (flushed,) = windower.flush()
+    windower.feed([Frame(0.9, 0.1)] * 30)
+    (last,) = windower.finish(80 * FRAME_SAMPLES)
+
+    assert (flushed.start, flushed.end) == (0, 50 * FRAME_SAMPLES)
+    assert (last.start, last.end) == (50 * FRAME_SAMPLES, 80 * FRAME_SAMPLES)
+
+
+def test_pending_speech_is_a_window_that_ends_now() -> None:
+    windower = Windower(WindowRules())
+    assert windower.pending() is None
+    windower.feed([Frame(0.0, 0.0)] * 40 + [Frame(0.9, 0.1)] * 20)
+
+    window = windower.pending()
+
+    assert window is not None
+    assert window.end == 60 * FRAME_SAMPLES
+    assert window.speech == ((40 * FRAME_SAMPLES, 60 * FRAME_SAMPLES),)
+    assert window.speech_probability == pytest.approx(0.9)
+
+
+@given(st.lists(st.tuples(st.integers(1, 200), st.booleans()), max_size=12), st.integers(0, 2000))
+def test_another_windower_goes_on_from_a_state(stretches: list[tuple[int, bool]], place: int) -> None:
+    frames = [Frame(0.9 if spoken else 0.0, n % 7 / 7) for count, spoken in stretches for n in range(count)]
+    first, second = frames[:place], frames[place:]
+    whole, begun = Windower(WindowRules()), Windower(WindowRules())
+    expected = whole.feed(frames) + whole.finish(len(frames) * FRAME_SAMPLES)
+
+    before = begun.feed(first)
+    other = Windower(WindowRules(), begun.state)
+
+    assert before + other.feed(second) + other.finish(len(frames) * FRAME_SAMPLES) == expected

@@ -1,0 +1,66 @@
+import contextlib
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.asr.language import LanguageState
+from services.asr.live import Position, ResumePoint
+from services.asr.options import RecognitionOptions
+from services.asr.resume import from_token, to_token
+from services.runtime.errors import Fault, MeshError
+from tests.asr.test_live import TALK, captions
+
+POINTS = [position.point for position in captions(TALK, options=RecognitionOptions()).of(Position)]
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_token_says_all_of_a_point(point: ResumePoint) -> None:
+    again = from_token(to_token(point))
+
+    assert again.session == point.session
+    assert (again.model, again.needed_from) == (point.model, point.needed_from)
+    for name in ("hidden", "cell", "context", "rest"):
+        assert (getattr(again.voice, name) == getattr(point.voice, name)).all()
+    assert isinstance(again.session.given.language, LanguageState)
+
+
+def test_a_token_is_small() -> None:
+    assert all(len(to_token(point)) < 8192 for point in POINTS)
+
+
+def test_what_somebody_made_up_is_refused() -> None:
+    good = zlib.decompress(to_token(POINTS[0]))
+    made_up = [
+        b"",
+        b"x",
+        zlib.compress(b""),
+        zlib.compress(b"{}\n"),
+        zlib.compress(good[:-4000]),
+        to_token(POINTS[0])[:-9],
+    ]
+    made_up += [zlib.compress(good + b"\0" * 2_000_000), zlib.compress(good.replace(b'"version": 1', b'"version": 2'))]
+
+    for token in made_up:
+        with pytest.raises(MeshError) as refused:
+            from_token(token)
+        assert refused.value.fault is Fault.INVALID
+        assert refused.value.field == "resume_token"
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_point_or_refused(noise: bytes) -> None:
+    for token in (noise, zlib.compress(noise)):
+        with pytest.raises(MeshError):
+            from_token(token)
+
+
+@given(st.data())
+def test_a_changed_token_is_a_point_or_refused(data: st.DataObject) -> None:
+    raw = bytearray(zlib.decompress(to_token(POINTS[0])))
+    place = data.draw(st.integers(0, len(raw) - 1))
+    raw[place] = data.draw(st.integers(0, 255))
+
+    with contextlib.suppress(MeshError):
+        assert isinstance(from_token(zlib.compress(bytes(raw))), ResumePoint)
