@@ -2,7 +2,7 @@
 
     state     when                                         what follows
     quiet     speech begins                                speaking; SpeechBegan is told
-    speaking  half a second more of it has come            its text so far is recognized: an interim
+    speaking  some tenths of a second more have come       its text so far is recognized: an interim
     speaking  a pause, or it has become long, or flush     the utterance is a window: recognized once, with all checks;
                                                            SpeechEnded is told; quiet, or speaking if it goes on
     any       finish                                       the same for what is left; ended
@@ -39,11 +39,17 @@ if TYPE_CHECKING:
 LIVE_RULES = WindowRules(longest_pause=0.6, pause_when_full=0.25, longest=10.0, margin=0.3)
 """Where utterances end in a stream: measured, see benchmarks/README.md."""
 
-INTERIM_SECONDS = 0.5
-"""So much audio must have come since the last interim."""
+FIRST_INTERIM_SECONDS = 0.4
+"""So much must have been said before an utterance's first interim."""
 
-FIRST_INTERIM_SECONDS = 0.6
-"""So much of an utterance must have come before its first interim."""
+EARLY_INTERIM_SECONDS = 0.3
+"""So much must have been said since the last one, at the beginning of an utterance: a reader waits for its first
+words, and short audio costs least."""
+
+INTERIM_SECONDS = 0.5
+"""The same, once an utterance is `EARLY_SECONDS` long."""
+
+EARLY_SECONDS = 2.0
 
 _POSITION_SECONDS = 10.0
 """How often a position is told while nobody speaks."""
@@ -304,9 +310,7 @@ class LiveSession:
         busy = self._interim is not None and self._interim.started
         if utterance is None or window is None or busy or not self._interims:
             return []
-        until = window.speech[-1][1]
-        wanted = INTERIM_SECONDS if utterance.heard_until else FIRST_INTERIM_SECONDS
-        if until - (utterance.heard_until or window.speech[0][0]) < wanted * SAMPLE_RATE:
+        if window.speech[-1][1] < _due(utterance, window.speech[0][0]):
             return []
         self._interim = WindowWork(
             (),
@@ -366,6 +370,14 @@ class LiveSession:
             session = replace(mark.session, given=self._final.given)
             point = ResumePoint(self.engine.model, mark.needed_from, mark.voice, session)
             self._events.append(Position(mark.needed_from / SAMPLE_RATE, point))
+
+
+def _due(utterance: _Utterance, start: int) -> float:
+    """Return up to where speech must have come for the next interim of an utterance that starts there, in samples."""
+    if not utterance.heard_until:
+        return start + FIRST_INTERIM_SECONDS * SAMPLE_RATE
+    early = utterance.heard_until - start < EARLY_SECONDS * SAMPLE_RATE
+    return utterance.heard_until + (EARLY_INTERIM_SECONDS if early else INTERIM_SECONDS) * SAMPLE_RATE
 
 
 AnySession = Session | LiveSession

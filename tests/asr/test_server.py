@@ -8,19 +8,15 @@ import pytest
 
 from services.asr.device import Device
 from services.asr.engine import Hypothesis, Prompt, Task
-from services.asr.models import Models
-from services.asr.scheduler import BatchLimits, Scheduler
 from services.asr.server import AsrServicer
-from services.asr.transcriber import Transcriber
-from services.asr.windows import WindowRules
-from services.asr.workers import Workers
 from services.runtime.admission import Admission
 from services.runtime.errors import Fault, MeshError
 from services.runtime.grpc_errors import CallEnd
 from services.runtime.lifecycle import Loading
 from services.runtime.spans import to_seconds
 from speechmesh.asr.v1 import asr_pb2, asr_pb2_grpc
-from tests.asr.fake_engine import FakeEngine, listen, saying, tone
+from tests.asr.fake_engine import FakeEngine, saying, tone
+from tests.asr.fake_service import make_servicer
 from tests.loopback import serving
 
 _TONE = tone((3, 9000)).tobytes()
@@ -31,28 +27,6 @@ _CONFIG = asr_pb2.RecognizeRequest(config=asr_pb2.RecognitionConfig(model="fake"
 def ears() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(2) as pool:
         yield pool
-
-
-def _transcriber(engine: FakeEngine) -> Loading[Transcriber]:
-    loading: Loading[Transcriber] = Loading()
-    workers = Workers(2, Scheduler(2, BatchLimits(1, 4, 1)), waiting_limit=1000)
-    models = Models({engine.model: engine}, {"alias": engine.model}, {})
-    loading.set(Transcriber(models, listen, workers, WindowRules()))
-    return loading
-
-
-def _servicer(
-    engine: FakeEngine, ears: Executor, *, places: int = 4, max_seconds: float = 60, buffer_seconds: float = 600
-) -> AsrServicer:
-    return AsrServicer(
-        _transcriber(engine),
-        Device("cpu"),
-        Admission("asr", places, 1),
-        Admission("asr-streams", places, 1),
-        ears,
-        max_audio_seconds=max_seconds,
-        buffer_seconds=buffer_seconds,
-    )
 
 
 async def _recognize(
@@ -79,7 +53,9 @@ def _segments(answers: list[asr_pb2.RecognizeResponse]) -> list[asr_pb2.Segment]
 
 
 async def test_segments_then_the_summary(ears: Executor) -> None:
-    answers = await _recognize(_servicer(FakeEngine(), ears), [_CONFIG, _audio(_TONE[:50_000]), _audio(_TONE[50_000:])])
+    answers = await _recognize(
+        make_servicer(FakeEngine(), ears), [_CONFIG, _audio(_TONE[:50_000]), _audio(_TONE[50_000:])]
+    )
 
     kinds = [answer.WhichOneof("event") for answer in answers]
     (segment,) = _segments(answers)
@@ -95,7 +71,7 @@ async def test_segments_then_the_summary(ears: Executor) -> None:
 
 
 async def test_no_audio_is_an_empty_recording(ears: Executor) -> None:
-    answers = await _recognize(_servicer(FakeEngine(), ears), [_CONFIG])
+    answers = await _recognize(make_servicer(FakeEngine(), ears), [_CONFIG])
 
     assert _segments(answers) == []
     assert to_seconds(answers[-1].summary.audio_duration) == 0
@@ -104,7 +80,7 @@ async def test_no_audio_is_an_empty_recording(ears: Executor) -> None:
 async def test_suppressed_texts_are_told_with_their_reason(ears: Executor) -> None:
     engine = FakeEngine(hypothesis=saying("Thank you.", no_speech_probability=0.9, average_log_probability=-1.5))
 
-    answers = await _recognize(_servicer(engine, ears), [_CONFIG, _audio(_TONE)])
+    answers = await _recognize(make_servicer(engine, ears), [_CONFIG, _audio(_TONE)])
 
     (held,) = [answer.suppressed for answer in answers if answer.HasField("suppressed")]
     assert held.text == "Thank you."
@@ -116,7 +92,7 @@ async def test_suppressed_texts_are_told_with_their_reason(ears: Executor) -> No
 async def test_words_can_be_left_out(ears: Executor) -> None:
     config = asr_pb2.RecognizeRequest(config=asr_pb2.RecognitionConfig(omit_words=True))
 
-    answers = await _recognize(_servicer(FakeEngine(), ears), [config, _audio(_TONE)])
+    answers = await _recognize(make_servicer(FakeEngine(), ears), [config, _audio(_TONE)])
 
     (segment,) = _segments(answers)
     assert segment.text
@@ -135,7 +111,7 @@ async def test_options_reach_the_decoder(ears: Executor) -> None:
         language_code="en", task=asr_pb2.TASK_TRANSLATE, initial_prompt="one two", hint_phrases=["three"], beam_size=2
     )
     await _recognize(
-        _servicer(FakeEngine(hypothesis=note), ears), [asr_pb2.RecognizeRequest(config=config), _audio(_TONE)]
+        make_servicer(FakeEngine(hypothesis=note), ears), [asr_pb2.RecognizeRequest(config=config), _audio(_TONE)]
     )
 
     assert prompts[0].task is Task.TRANSLATE
@@ -143,7 +119,7 @@ async def test_options_reach_the_decoder(ears: Executor) -> None:
 
 
 async def test_segments_come_while_the_audio_still_does(ears: Executor) -> None:
-    servicer = _servicer(FakeEngine(), ears)
+    servicer = make_servicer(FakeEngine(), ears)
     heard = asyncio.Event()
 
     async def requests() -> AsyncIterator[asr_pb2.RecognizeRequest]:
@@ -166,7 +142,7 @@ async def test_segments_come_while_the_audio_still_does(ears: Executor) -> None:
 
 async def test_a_sender_is_held_while_his_audio_waits(ears: Executor) -> None:
     hold = threading.Event()
-    servicer = _servicer(FakeEngine(hold=hold), ears, max_seconds=100_000, buffer_seconds=60)
+    servicer = make_servicer(FakeEngine(hold=hold), ears, max_seconds=100_000, buffer_seconds=60)
     minute = _audio(tone((20, 9000), (3, 0), (7, 9000)).tobytes())
     sent = 0
 
@@ -228,7 +204,7 @@ async def test_a_wrong_request_names_what_is_wrong(
     ears: Executor, requests: list[asr_pb2.RecognizeRequest], fault: Fault, field: str
 ) -> None:
     with pytest.raises(MeshError) as refused:
-        await _recognize(_servicer(FakeEngine(), ears), requests)
+        await _recognize(make_servicer(FakeEngine(), ears), requests)
 
     assert (refused.value.fault, refused.value.field) == (fault, field)
 
@@ -254,7 +230,7 @@ async def test_while_loading_calls_are_told_to_come_back(ears: Executor) -> None
 async def test_a_full_queue_is_told_at_once(ears: Executor) -> None:
     hold = threading.Event()
     engine = FakeEngine(hold=hold)
-    servicer = _servicer(engine, ears, places=1)
+    servicer = make_servicer(engine, ears, places=1)
     first = asyncio.ensure_future(_recognize(servicer, [_CONFIG, _audio(_TONE)]))
     await asyncio.to_thread(engine.running.wait, 5)
 
@@ -272,7 +248,7 @@ async def test_an_engine_that_fails_is_an_error_without_its_text(ears: Executor)
         raise RuntimeError("secret")
 
     with pytest.raises(MeshError) as failed:
-        await _recognize(_servicer(FakeEngine(hypothesis=fail), ears), [_CONFIG, _audio(_TONE)])
+        await _recognize(make_servicer(FakeEngine(hypothesis=fail), ears), [_CONFIG, _audio(_TONE)])
 
     assert failed.value.fault is Fault.INTERNAL
     assert "secret" not in failed.value.message
@@ -281,7 +257,7 @@ async def test_an_engine_that_fails_is_an_error_without_its_text(ears: Executor)
 async def test_a_caller_who_leaves_gives_up_his_place(ears: Executor) -> None:
     hold = threading.Event()
     engine = FakeEngine(hold=hold)
-    servicer = _servicer(engine, ears, places=1)
+    servicer = make_servicer(engine, ears, places=1)
     async with (
         serving(lambda server: asr_pb2_grpc.add_AsrServiceServicer_to_server(servicer, server)) as address,
         grpc.aio.insecure_channel(address) as channel,
@@ -308,7 +284,7 @@ async def test_a_caller_who_leaves_gives_up_his_place(ears: Executor) -> None:
 
 
 async def test_models_are_listed_with_aliases_and_language_names(ears: Executor) -> None:
-    servicer = _servicer(FakeEngine(), ears)
+    servicer = make_servicer(FakeEngine(), ears)
     async with (
         serving(lambda server: asr_pb2_grpc.add_AsrServiceServicer_to_server(servicer, server)) as address,
         grpc.aio.insecure_channel(address) as channel,
