@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 LIVE_RULES = WindowRules(longest_pause=0.6, pause_when_full=0.25, longest=10.0, margin=0.3)
 """Where utterances end in a stream: measured, see benchmarks/README.md."""
 
-FIRST_INTERIM_SECONDS = 0.4
+FIRST_INTERIM_SECONDS = 0.6
 """So much must have been said before an utterance's first interim."""
 
 EARLY_INTERIM_SECONDS = 0.3

@@ -22,6 +22,26 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+_Server = Annotated[
+    str | None,
+    typer.Option(envvar="SPEECHMESH_URL", show_default="http://127.0.0.1:8080", help="Base URL of the server."),
+]
+_Key = Annotated[
+    str | None,
+    typer.Option(envvar="SPEECHMESH_API_KEY", help="API key; for a server on this machine, the one that `up` made."),
+]
+_Data = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="SPEECHMESH_DATA",
+        file_okay=False,
+        show_default="~/.local/share/speechmesh",
+        help="Data folder of the `up` whose key is to be used.",
+    ),
+]
+_Model = Annotated[str | None, typer.Option(help="Id of the model, as /v1/models lists it.")]
+_Language = Annotated[str | None, typer.Option(help="ISO 639-1 code; found out unless given.")]
+
 # What another program's arguments need to come through as they are.
 _PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
@@ -77,27 +97,11 @@ def up(
 @app.command()
 def transcribe(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A recording, audio or video.")],
-    server: Annotated[
-        str | None,
-        typer.Option(envvar="SPEECHMESH_URL", show_default="http://127.0.0.1:8080", help="Base URL of the server."),
-    ] = None,
-    key: Annotated[
-        str | None,
-        typer.Option(
-            envvar="SPEECHMESH_API_KEY", help="API key; for a server on this machine, the one that `up` made."
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="SPEECHMESH_DATA",
-            file_okay=False,
-            show_default="~/.local/share/speechmesh",
-            help="Data folder of the `up` whose key is to be used.",
-        ),
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="Id of the model, as /v1/models lists it.")] = None,
-    language: Annotated[str | None, typer.Option(help="ISO 639-1 code; found out unless given.")] = None,
+    server: _Server = None,
+    key: _Key = None,
+    data: _Data = None,
+    model: _Model = None,
+    language: _Language = None,
     diarize: Annotated[bool, typer.Option(help="Say who speaks.")] = True,
     speakers: Annotated[int, typer.Option(min=0, help="Number of speakers; 0: find out.")] = 0,
     form: Annotated[TranscriptFormat, typer.Option("--format", help="What to print.")] = TranscriptFormat.TEXT,
@@ -106,6 +110,35 @@ def transcribe(
     from services.cli import transcribe as command
 
     wish = command.Wish(file, model, language, diarize, speakers, form.value)
+    raise typer.Exit(command.run(wish, server=server, key=key, data=data, environ=os.environ))
+
+
+@app.command()
+def listen(
+    file: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="A recording instead of the microphone.")
+    ] = None,
+    realtime: Annotated[
+        bool, typer.Option("--realtime", help="Send the file as fast as it was spoken, not as fast as it is taken.")
+    ] = False,
+    device: Annotated[
+        str | None, typer.Option(help="Microphone, as FFmpeg calls it.", show_default="the usual")
+    ] = None,
+    server: _Server = None,
+    key: _Key = None,
+    data: _Data = None,
+    model: _Model = None,
+    language: _Language = None,
+) -> None:
+    """Show live captions of the microphone, or of a file, until it ends or Ctrl-C.
+
+    What is final is printed; what may still change is dim, and shown on a terminal only.
+    """
+    from services.cli import listen as command
+
+    if file is None and realtime:
+        raise typer.BadParameter("only a file can be sent in real time; a microphone is", param_hint="--realtime")
+    wish = command.Wish(file, device, realtime, model, language)
     raise typer.Exit(command.run(wish, server=server, key=key, data=data, environ=os.environ))
 
 

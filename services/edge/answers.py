@@ -6,20 +6,13 @@ from typing import Any
 
 from aiohttp import web
 
+from services.edge.render import error_json
 from services.runtime.errors import INTERNAL_MESSAGE, TABLE, Fault, MeshError
 
 REQUEST_ID = web.RequestKey("request_id", str)
 """Where a request carries its id."""
 
 _SDK_AGENT = "stt-ai-"
-
-
-def error_body(error: MeshError) -> dict[str, Any]:
-    """Return the JSON form of `error`: a readable sentence, a code, and the field if one is wrong."""
-    body: dict[str, Any] = {"error": error.message, "code": error.code}
-    if error.field:
-        body["field"] = error.field
-    return body
 
 
 def error_response(error: MeshError) -> web.Response:
@@ -29,7 +22,7 @@ def error_response(error: MeshError) -> web.Response:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_seconds)))
     if error.fault is Fault.UNAUTHENTICATED:
         headers["WWW-Authenticate"] = "Bearer"
-    return json_response(error_body(error), status=TABLE[error.fault].http, headers=headers)
+    return json_response(error_json(error), status=TABLE[error.fault].http, headers=headers)
 
 
 def json_response(body: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
@@ -80,7 +73,7 @@ class EventStream:
 
     async def fail(self, error: MeshError) -> None:
         """Send the last event of an answer that failed."""
-        body = {**error_body(error), "status": TABLE[error.fault].http}
+        body = {**error_json(error), "status": TABLE[error.fault].http}
         if error.retry_after_seconds is not None:
             body["retry_after"] = math.ceil(error.retry_after_seconds)
         await self.send("error", body)

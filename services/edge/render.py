@@ -17,7 +17,7 @@ import webvtt
 
 from services.edge.captions import captions, plain
 from services.edge.transcript import Segment, Suppressed, Transcript, Word
-from services.runtime.errors import invalid_field
+from services.runtime.errors import MeshError, invalid_field
 
 CHARSET: Final = "utf-8"
 """Of every body."""
@@ -179,6 +179,14 @@ def suppressed_json(suppressed: Suppressed) -> Json:
         "text": suppressed.text,
         "reason": suppressed.reason,
     }
+
+
+def error_json(error: MeshError) -> Json:
+    """Return the JSON form of `error`: a readable sentence, a code, and the field if one is wrong."""
+    body: Json = {"error": error.message, "code": error.code}
+    if error.field:
+        body["field"] = error.field
+    return body
 
 
 def seconds_json(value: float) -> float:

@@ -13,7 +13,6 @@ from aiohttp import web
 from services.edge.answers import (
     REQUEST_ID,
     EventStream,
-    error_body,
     error_response,
     internal_error,
     json_response,
@@ -24,7 +23,7 @@ from services.edge.clients import SummarizeClient
 from services.edge.form import TranscribeOptions, parse_options
 from services.edge.keys import Caller, KeyRing, opaque_name
 from services.edge.offer import Offer, ServedModel
-from services.edge.render import CHARSET, render
+from services.edge.render import CHARSET, error_json, render
 from services.edge.spool import Spool
 from services.edge.tiers import Tier
 from services.edge.transcript import Transcript
@@ -119,7 +118,7 @@ class Rest:
         if tiers[asr.tier.name]:
             return json_response(body)
         down = unavailable(asr.tier.name)
-        return json_response({**body, **error_body(down)}, status=503, headers={"Retry-After": "5"})
+        return json_response({**body, **error_json(down)}, status=503, headers={"Retry-After": "5"})
 
     async def expect_upload(self, request: web.Request) -> web.StreamResponse | None:
         """Answer `Expect: 100-continue`: who may not upload, or too much, is told before the body is sent."""

@@ -30,8 +30,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from services.edge.answers import error_body
-from services.edge.render import seconds_json, suppressed_json, word_json
+from services.edge.render import error_json, seconds_json, suppressed_json, word_json
 from services.edge.transcript import Segment, Suppressed
 from services.runtime.errors import TABLE, Fault, MeshError, invalid_field
 
@@ -239,7 +238,7 @@ class StreamProtocol:
         if self.phase is Phase.CLOSED:
             return []
         held = [self._send(_transcript(self._held, 0.0))] if self._held else []
-        body = {"type": "error", **error_body(error), "transcript": self._transcript}
+        body = {"type": "error", **error_json(error), "transcript": self._transcript}
         if error.retry_after_seconds is not None:
             body["retry_after"] = error.retry_after_seconds
         self.phase = Phase.CLOSED

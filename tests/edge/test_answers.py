@@ -3,7 +3,8 @@ import json
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from services.edge.answers import error_body, error_response, json_response, wants_events, wants_json
+from services.edge.answers import error_response, json_response, wants_events, wants_json
+from services.edge.render import error_json
 from services.runtime.errors import TABLE, Fault, MeshError
 
 
@@ -17,7 +18,7 @@ def test_every_fault_has_its_status_and_a_whole_number_of_seconds(fault: Fault) 
 
 
 def test_a_wrong_field_is_named() -> None:
-    assert error_body(MeshError(Fault.INVALID, "No.", field="model"))["field"] == "model"
+    assert error_json(MeshError(Fault.INVALID, "No.", field="model"))["field"] == "model"
 
 
 def test_letters_stay_readable() -> None:
