@@ -249,9 +249,10 @@ async def running_edge(asr: str) -> AsyncIterator[Edge]:
         "SPEECHMESH_EDGE_LISTEN": listen,
         "SPEECHMESH_EDGE_METRICS_LISTEN": metrics,
         "SPEECHMESH_EDGE_ASR_TARGET": asr,
+        "SPEECHMESH_LOG_LEVEL": "warning",
     }
     command = [sys.executable, "-m", "services.edge"]
-    process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL)  # noqa: ASYNC220
+    process = subprocess.Popen(command, cwd=ROOT, env=environ)  # noqa: ASYNC220
     try:
         async with aiohttp.ClientSession() as session, asyncio.timeout(_READY_SECONDS):
             while not await _serves(session, f"http://{listen}"):  # noqa: ASYNC110 - it is another process

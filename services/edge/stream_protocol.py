@@ -285,7 +285,8 @@ class StreamProtocol:
 
     def _send(self, message: dict[str, Any]) -> Send:
         self._sequence += 1
-        return Send({**message, "seq": self._sequence})
+        # The SDK's own example reads `text` from every message.
+        return Send({"text": "", **message, "seq": self._sequence})
 
 
 def _parsed(frame: str) -> dict[str, Any]:

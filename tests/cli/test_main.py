@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+COMMANDS = ("up", "transcribe", "listen", "models", "test", "check", "protos")
 
 
 def speechmesh(*arguments: str, flags: tuple[str, ...] = (), **environ: str) -> "subprocess.CompletedProcess[str]":
@@ -22,10 +23,12 @@ def speechmesh(*arguments: str, flags: tuple[str, ...] = (), **environ: str) -> 
 def test_help_lists_every_command() -> None:
     done = speechmesh("--help")
     assert done.returncode == 0
-    assert all(f"\n  {name} " in done.stdout for name in ("up", "transcribe", "models", "test", "check", "protos"))
+    assert all(
+        f"\n  {name} " in done.stdout for name in ("up", "transcribe", "listen", "models", "test", "check", "protos")
+    )
 
 
-@pytest.mark.parametrize("command", ["up", "transcribe", "models", "test", "check", "protos"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str) -> None:
     done = speechmesh(command, "--help")
     assert done.returncode == 0

@@ -128,7 +128,7 @@ async def test_the_documented_client(client: TestClient[Any, Any]) -> None:
         await socket.send_json({"action": "stop"})
         messages = await rest(socket)
 
-    assert ready == {"status": "ready", "type": "ready", "model": "fake", "seq": 1}
+    assert ready == {"text": "", "status": "ready", "type": "ready", "model": "fake", "seq": 1}
     assert text(messages) == messages[-1]["transcript"] == WORDS
     assert messages[-1]["is_final"]
     assert messages[-1]["final"]
