@@ -1,42 +1,12 @@
 """What the server is compared with: plain faster-whisper on the same weights, the diarize service's turns."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from benchmarks.scoring import Utterance
 from benchmarks.server import REQUEST_SECONDS, ServerError
-
-Transcribe = Callable[[Path, str | None], str]
-
-
-def plain_whisper(model_id: str, device: str, compute_type: str) -> Transcribe:
-    """Return a function of (file, language or None) to text.
-
-    It is `WhisperModel.transcribe(beam_size=5, vad_filter=True)`.
-
-    Args:
-        model_id: id in the catalogue; its folder must be complete.
-        device: cpu or cuda.
-        compute_type: CTranslate2's, as the asr service has it.
-
-    Raises:
-        MeshError: the model is not in the models folder.
-    """
-    from faster_whisper import WhisperModel
-
-    from services.models.catalogue import model_folder
-    from services.models.folders import default_models_dir
-
-    folder = model_folder(default_models_dir(os.environ), model_id)
-    model = WhisperModel(str(folder), device=device, compute_type=compute_type)
-
-    def transcribe(path: Path, language: str | None) -> str:
-        segments, _ = model.transcribe(str(path), language=language, beam_size=5, vad_filter=True)
-        return " ".join(segment.text.strip() for segment in segments)
-
-    return transcribe
 
 
 class PlainWhisper:
@@ -45,12 +15,13 @@ class PlainWhisper:
     Args:
         model_id: id in the catalogue; its folder must be complete.
         compute_type: CTranslate2's, as the asr service has it.
+        device: cpu or cuda.
 
     Raises:
         MeshError: the model is not in the models folder.
     """
 
-    def __init__(self, model_id: str, compute_type: str) -> None:
+    def __init__(self, model_id: str, compute_type: str, device: str = "cpu") -> None:
         from faster_whisper import BatchedInferencePipeline, WhisperModel
 
         from services.models.catalogue import model_folder
@@ -58,7 +29,7 @@ class PlainWhisper:
 
         folder = model_folder(default_models_dir(os.environ), model_id)
         cores = len(os.sched_getaffinity(0))
-        self._model = WhisperModel(str(folder), device="cpu", compute_type=compute_type, cpu_threads=cores)
+        self._model = WhisperModel(str(folder), device=device, compute_type=compute_type, cpu_threads=cores)
         self._batched = BatchedInferencePipeline(self._model)
 
     @staticmethod

@@ -16,6 +16,8 @@ from benchmarks.scoring import Utterance
 _TOGETHER_SECONDS = 0.5
 """A shorter pause does not end the speech."""
 
+_NO_TIME_SECONDS = 0.05
+
 _REACH_SECONDS = 0.3
 """How far a word may reach beyond the true end of speech and still belong to it."""
 
@@ -89,19 +91,18 @@ def revised_words(messages: Sequence[Message]) -> int:
     """Return how many words were shown and then changed or taken back (the numerator of UPWR: Shangguan 2020)."""
     finals: list[str] = []
     displays: list[list[str]] = []
-    for message in messages:
+    for message, following in zip(messages, [*messages[1:], None], strict=True):
         finals += plain_words(message.body.get("text") or "")
-        displays.append(finals + plain_words(message.body.get("partial") or ""))
-    return sum(_changed(before, after) for before, after in pairwise(_without_blanks(displays)))
+        if not _is_blank(message, following):
+            displays.append(finals + plain_words(message.body.get("partial") or ""))
+    return sum(_changed(before, after) for before, after in pairwise(displays))
 
 
-def _without_blanks(displays: Sequence[list[str]]) -> list[list[str]]:
-    """Leave out what is on the screen for no time: a final clears the partial, the next message fills it again."""
-    return [
-        display
-        for display, following in zip(displays, [*displays[1:], None], strict=True)
-        if following is None or display != following[: len(display)]
-    ]
+def _is_blank(message: Message, following: Message | None) -> bool:
+    """Return whether a display is on the screen for no time: a final clears the partial, the next message fills it."""
+    if following is None or not message.body.get("text"):
+        return False
+    return bool(following.body.get("partial")) and following.at - message.at < _NO_TIME_SECONDS
 
 
 def _changed(before: Sequence[str], after: Sequence[str]) -> int:

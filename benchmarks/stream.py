@@ -147,7 +147,7 @@ async def many(bench: Bench) -> str:
     rows: list[list[Cell]] = []
     for count in bench.streams:
         before, began = bench.processor_seconds(), time.monotonic()
-        streams = [_stream_of(bench, number) for number in range(count)]
+        streams = [stream_of(bench.conversations, bench.seconds, number) for number in range(count)]
         all_messages = await asyncio.gather(*(bench.caption(pcm) for pcm, _ in streams))
         cores = (bench.processor_seconds() - before) / (time.monotonic() - began)
         shown = [words_shown(messages) for messages in all_messages]
@@ -161,18 +161,18 @@ async def many(bench: Bench) -> str:
     return table(f"Streams at once, {bench.seconds:.0f} s each: after the end and the start of speech", headers, rows)
 
 
-def _stream_of(bench: Bench, number: int) -> tuple[bytes, list[Utterance]]:
-    """Return `seconds` of conversation, another one for every number, and what is said in it."""
+def stream_of(conversations: Sequence[Recording], seconds: float, number: int) -> tuple[bytes, list[Utterance]]:
+    """Return so many seconds of conversation, another one for every number, and what is said in it."""
     pcm, spoken, length = bytearray(), list[Utterance](), 0.0
     place = number
-    while length < bench.seconds:
-        recording = bench.conversations[place % len(bench.conversations)]
+    while length < seconds:
+        recording = conversations[place % len(conversations)]
         pcm += PlainWhisper.pcm(recording.path)
         spoken += [Utterance(u.speaker, u.words, u.start + length, u.end + length) for u in recording.utterances or ()]
         length = len(pcm) / (SAMPLE_RATE * SAMPLE_BYTES)
         place += 1
-    whole = int(bench.seconds * SAMPLE_RATE) * SAMPLE_BYTES
-    return bytes(pcm[:whole]), [utterance for utterance in spoken if utterance.end < bench.seconds - 1.0]
+    whole = int(seconds * SAMPLE_RATE) * SAMPLE_BYTES
+    return bytes(pcm[:whole]), [utterance for utterance in spoken if utterance.end < seconds - 1.0]
 
 
 async def quiet(bench: Bench) -> str:
@@ -181,7 +181,7 @@ async def quiet(bench: Bench) -> str:
     used: list[float] = []
     for silent in (0, 27):
         before, began = bench.processor_seconds(), time.monotonic()
-        pcm = [_stream_of(bench, number)[0] for number in range(3)] + [silence] * silent
+        pcm = [stream_of(bench.conversations, bench.seconds, number)[0] for number in range(3)] + [silence] * silent
         await asyncio.gather(*(bench.caption(one) for one in pcm))
         used.append((bench.processor_seconds() - before) / (time.monotonic() - began))
     bench.numbers["quiet"] = used
@@ -203,7 +203,7 @@ async def silence(bench: Bench) -> str:
 
 async def pushed(bench: Bench) -> str:
     """A conversation in real time, and pushed at 20 times that speed."""
-    pcm = _stream_of(bench, 0)[0]
+    pcm = stream_of(bench.conversations, bench.seconds, 0)[0]
     slow, fast = await bench.caption(pcm), await bench.caption(pcm, speed=_PUSHED)
     same = slow[-1].body["transcript"] == fast[-1].body["transcript"]
     words = len(plain_words(slow[-1].body["transcript"]))

@@ -10,8 +10,8 @@ passed before it, it gets the next job. So nothing starves.
 
 *Callers.* Inside a lane the caller who has had least goes first, counted in seconds of audio (start-time fair
 queueing: Goyal, Vin, Cheng 1996). A caller who comes back after a while starts level with the others, not with a
-credit. Among a caller's own requests the earliest deadline goes first, then the order of arrival; inside a
-request, the order of time.
+credit. Among a caller's own requests the earliest deadline goes first, then the order of arrival, of live streams
+the one that waits longest; inside a request, the order of time.
 
 *Batches.* Jobs share a batch when their keys are equal. No job ever waits for a batch to fill: windows gather
 while the workers are busy, because encoding goes on (each caller's turn in his order) until a decoding batch is
@@ -274,7 +274,7 @@ class _LaneQueue(Generic[Payload]):
     def _in_order(self, stage: Stage) -> Iterator[Job[Payload]]:
         """Yield the jobs of a stage: whose caller has had least goes first, at every step."""
         requests = [request for request, stages in self._jobs.items() if stages[stage]]
-        requests.sort(key=lambda request: (request.deadline, request.number))
+        requests.sort(key=lambda request: (request.deadline, self._since(request, stage), request.number))
         queues: dict[str, deque[Job[Payload]]] = {}
         for request in requests:
             queues.setdefault(request.caller, deque()).extend(self._jobs[request][stage])
@@ -288,6 +288,10 @@ class _LaneQueue(Generic[Payload]):
                 heapq.heapreplace(turns, (served + job.seconds, number, caller))
             else:
                 heapq.heappop(turns)
+
+    def _since(self, request: Request, stage: Stage) -> float:
+        # Streams come back for ever: by arrival, a caller's first ones would always go before his others.
+        return self._jobs[request][stage][0].since if request.lane in (Lane.LIVE, Lane.INTERIM) else 0.0
 
     def _charge(self, job: Job[Payload]) -> None:
         # A window is paid for when it is encoded; the other stages follow from that, unless it goes round again.

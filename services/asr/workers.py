@@ -251,11 +251,11 @@ class Workers:
             if work.again is not None:
                 metrics.ASR_RETRIES.labels(work.again).inc()
                 work.again = None
-            request = transcription.request
+            request, since = transcription.request, now
             if work.interim:
                 request = transcription.interims
-                # The latest audio counts; what has not been begun is not worth it any more.
-                self._scheduler.cancel(request)
+                # The latest audio counts; what has not been begun is not worth it any more, but keeps its place.
+                since = min([now, *(job.since for job in self._scheduler.cancel(request))])
             self._scheduler.add(
                 Job(
                     request,
@@ -264,7 +264,7 @@ class Workers:
                     work.seconds,
                     (id(transcription.session.engine), *work.batch_key),
                     (transcription, work),
-                    now,
+                    since,
                     # Sampling takes longer than all usual stages together.
                     extra=work.stage is Stage.DECODE and work.attempt.temperature > 0,
                 )

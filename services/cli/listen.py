@@ -110,11 +110,10 @@ async def caption(wish: Wish, url: URL, key: Key | None, captions: Captions) -> 
             sending = asyncio.create_task(_send(socket, wish))
             try:
                 await _show(socket, captions)
-                if sending.done():
-                    sending.result()
             finally:
                 sending.cancel()
-                with contextlib.suppress(asyncio.CancelledError, ConnectionError, TranscribeError):
+                # If there was no audio to send, that is the error, not what followed from it.
+                with contextlib.suppress(asyncio.CancelledError, ConnectionError):
                     await sending
     except (aiohttp.ClientError, ConnectionError) as error:
         raise TranscribeError(

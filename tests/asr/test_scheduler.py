@@ -2,7 +2,7 @@ import math
 import pickle
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import combinations, count
 from random import Random
@@ -102,6 +102,16 @@ def test_a_lane_that_was_empty_is_owed_nothing() -> None:
     lanes = [job.request.lane.name[0] for job in (*ahead, *taken(scheduler))]
 
     assert "".join(lanes) == "SSSSSSSSLSS"
+
+
+@pytest.mark.parametrize("lane", [Lane.LIVE, Lane.INTERIM])
+def test_of_a_callers_streams_the_one_that_waits_longest_goes_first(lane: Lane) -> None:
+    streams = [Request("a", lane) for _ in range(3)]
+    jobs = [replace(window(stream), since=since) for stream, since in zip(streams, (3.0, 1.0, 2.0), strict=True)]
+
+    served = [job.request for job in taken(given(Scheduler[str](1, LIMITS), *jobs))]
+
+    assert served == [streams[1], streams[2], streams[0]]
 
 
 def test_a_request_keeps_what_it_has_waiting_when_its_lane_changes() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from services.asr.engine import Hypothesis, Prompt
+from services.asr.live import LiveSession
 from services.asr.options import RecognitionOptions
 from services.asr.scheduler import BatchLimits, Lane, Scheduler
 from services.asr.session import Output, Session
@@ -53,6 +54,10 @@ class Pool:
     def __init__(self, count: int = 2, waiting_limit: float = 1000) -> None:
         self.scheduler = Scheduler[tuple[Transcription, object]](count, _LIMITS)
         self.workers = Workers(count, self.scheduler, waiting_limit)  # type: ignore[arg-type]
+
+    def open_stream(self, engine: FakeEngine, caller: Caller) -> Transcription:
+        session = LiveSession(engine, RecognitionOptions(language="en"))
+        return self.workers.open_stream(session, listen(), caller.listener, caller="somebody")
 
     def open(
         self, engine: FakeEngine, caller: Caller, *, name: str = "somebody", seconds_left: float = math.inf
@@ -238,3 +243,47 @@ def test_a_request_that_cannot_be_done_before_its_deadline_is_refused(pool: Pool
     hold.set()
     assert all(caller.over.wait(10) for caller in running)
     assert refused.value.fault is Fault.OVERLOADED
+
+
+def test_of_a_busy_stream_only_the_latest_interim_waits_and_it_keeps_its_place(pool: "Pool") -> None:
+    hold = threading.Event()
+    engine = FakeEngine(hold=hold)
+    for _ in range(2):
+        pool.open(engine, Caller()).feed(tone((2, 9000), (3, 0)))
+    assert engine.running.wait(5)
+    stream = pool.open_stream(engine, Caller())
+    for _ in range(8):
+        stream.feed(tone((1, 9000)))
+
+    assert pool.scheduler.depth(Lane.INTERIM) == 1
+    assert pool.scheduler.waiting_seconds(Lane.INTERIM) == pytest.approx(8, abs=0.1)
+    stream.cancel()
+    assert pool.scheduler.depth(Lane.INTERIM) == 0
+    hold.set()
+
+
+def test_what_becomes_final_goes_before_what_is_shown_meanwhile_and_before_files(pool: "Pool") -> None:
+    hold = threading.Event()
+    engine = FakeEngine(hold=hold)
+    for _ in range(3):
+        pool.open(engine, Caller(), name="file").feed(tone((2, 9000), (3, 0)))
+    assert engine.running.wait(5)
+    speaking, ending = (pool.open_stream(engine, Caller()) for _ in range(2))
+    speaking.feed(tone((4, 9000)))
+    ending.feed(tone((3, 9000), (1, 0)))
+
+    depths = {lane: pool.scheduler.depth(lane) for lane in Lane}
+    assert depths == {Lane.LIVE: 1, Lane.INTERIM: 1, Lane.SHORT: 1, Lane.LONG: 0}
+    hold.set()
+
+
+def test_a_stream_ends_when_all_is_given_out(pool: "Pool") -> None:
+    caller = Caller()
+    stream = pool.open_stream(FakeEngine(), caller)
+    stream.feed(tone((2.1, 9000), (2, 0), (1.1, 9000)))
+    stream.flush()
+    stream.finish()
+
+    assert caller.over.wait(5)
+    assert caller.error is None
+    assert len(caller.segments) == 2
