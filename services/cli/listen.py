@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,18 +107,25 @@ async def caption(wish: Wish, url: URL, key: Key | None, captions: Captions) -> 
             session.ws_connect(url / "v1/stream", max_msg_size=0) as socket,
         ):
             await socket.send_json(wish.config())
-            sending = asyncio.create_task(_send(socket, wish))
-            try:
-                await _show(socket, captions)
-            finally:
-                sending.cancel()
-                # If there was no audio to send, that is the error, not what followed from it.
-                with contextlib.suppress(asyncio.CancelledError, ConnectionError):
-                    await sending
+            await _both(_send(socket, wish), _show(socket, captions))
     except (aiohttp.ClientError, ConnectionError) as error:
         raise TranscribeError(
             f"No server answers at {url}. Start one with `./speechmesh up`, or name another with --server."
         ) from error
+
+
+async def _both(sending: Coroutine[Any, Any, None], showing: Coroutine[Any, Any, None]) -> None:
+    """Wait for both; when one fails, end the other. Without audio to send, that is the error, not what followed."""
+    tasks = [asyncio.create_task(sending), asyncio.create_task(showing)]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in tasks:
+            if task in done:
+                task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 async def _show(socket: aiohttp.ClientWebSocketResponse, captions: Captions) -> None:
@@ -138,17 +145,15 @@ async def _send(socket: aiohttp.ClientWebSocketResponse, wish: Wish) -> None:
     # Ctrl-C ends the audio, not the program: what was said is still to come.
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stopped.set)
     began, sent = time.monotonic(), 0
-    try:
+    # A server that hangs up says why in what is read.
+    with contextlib.suppress(ConnectionError):
         async for pcm in _chunks(wish, stopped):
             sent += len(pcm)
             if wish.realtime and wish.file is not None:
                 due = began + sent / (SAMPLE_RATE * SAMPLE_BYTES)
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
             await socket.send_bytes(pcm)
-    except TranscribeError:
-        await socket.close()
-        raise
-    await socket.send_json({"action": "stop"})
+        await socket.send_json({"action": "stop"})
 
 
 async def _chunks(wish: Wish, stopped: asyncio.Event) -> AsyncIterator[bytes]:

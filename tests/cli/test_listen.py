@@ -27,6 +27,7 @@ class Server:
             {"type": "transcript", "text": "One two.", "partial": ""},
             {"type": "done", "text": "", "partial": "", "is_final": True},
         ]
+        self.refusal: dict[str, Any] = {}
         self.config: dict[str, Any] = {}
         self.pcm = b""
         self.key = ""
@@ -37,6 +38,10 @@ class Server:
         await socket.prepare(request)
         self.key = request.headers.get("Authorization", "")
         self.config = await socket.receive_json()
+        if self.refusal:
+            await socket.send_json(self.refusal)
+            await socket.close()
+            return socket
         await socket.send_json({"status": "ready"})
         async for frame in socket:
             if frame.type is WSMsgType.TEXT:
@@ -113,6 +118,13 @@ async def test_what_the_server_complains_of_is_told(server: tuple[Server, URL], 
 
     with pytest.raises(TranscribeError, match="The key is wrong"):
         await caption(Wish(recording), server[1], None, shown(terminal=False)[0])
+
+
+async def test_a_refusal_before_the_audio_has_gone_is_told(server: tuple[Server, URL], recording: Path) -> None:
+    server[0].refusal = {"type": "error", "error": "The key is wrong.", "code": "invalid_api_key"}
+
+    with pytest.raises(TranscribeError, match="The key is wrong"):
+        await caption(Wish(recording, realtime=True), server[1], None, shown(terminal=False)[0])
 
 
 async def test_a_connection_that_breaks_is_told(server: tuple[Server, URL], recording: Path) -> None:
