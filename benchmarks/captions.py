@@ -52,15 +52,26 @@ def words_shown(messages: Sequence[Message]) -> list[WordShown]:
     """Return for every word that became final when it was shown."""
     shown: list[WordShown] = []
     partials: list[tuple[float, list[str]]] = []
-    for message in messages:
+    for place, message in enumerate(messages):
         body = message.body
         if body.get("text"):
             shown += _of_final(message, partials)
-            # What follows the final in the partials still counts for the next one.
-            partials = [(at, _after(words, plain_words(body["text"]))) for at, words in partials]
+            # What the next display still shows of the partials is of the next final.
+            rest = _shown_after(messages[place:])
+            partials = [
+                (at, words) for at, said in partials if (words := _after(said, plain_words(body["text"]), rest))
+            ]
         if body.get("type") == "partial":
             partials.append((message.at, plain_words(body["partial"])))
     return shown
+
+
+def _shown_after(messages: Sequence[Message]) -> list[str]:
+    """Return what is not final on the screen once the first of these messages, a final, is there."""
+    following = messages[1:2]
+    if following and _is_blank(messages[0], following[0]):
+        return plain_words(following[0].body["partial"])
+    return []
 
 
 def _of_final(message: Message, partials: Sequence[tuple[float, list[str]]]) -> Iterator[WordShown]:
@@ -82,9 +93,12 @@ def _kept(shown: Sequence[str], final: Sequence[str]) -> set[int]:
     return {block.b + offset for block in blocks for offset in range(block.size)}
 
 
-def _after(shown: list[str], final: Sequence[str]) -> list[str]:
+def _after(shown: Sequence[str], final: Sequence[str], rest: Sequence[str]) -> list[str]:
+    """Return the words that were shown after those of a final, as far as they are still shown."""
     blocks = SequenceMatcher(None, shown, final, autojunk=False).get_matching_blocks()
-    return shown[max((block.a + block.size for block in blocks if block.size), default=0) :]
+    left = shown[max((block.a + block.size for block in blocks if block.size), default=0) :]
+    kept = _kept(rest, left)
+    return [word for place, word in enumerate(left) if place in kept]
 
 
 def revised_words(messages: Sequence[Message]) -> int:
@@ -133,7 +147,10 @@ def speech_starts(spoken: Sequence[Utterance]) -> list[float]:
 
 
 def finalisation_seconds(words: Sequence[WordShown], spoken: Sequence[Utterance]) -> list[float]:
-    """Return for every end of speech how long it took until all words before it were final."""
+    """Return for every end of speech how long it took until all words before it were final.
+
+    An end before which no word was recognized does not count.
+    """
     latencies: list[float] = []
     before = 0.0
     for end in speech_ends(spoken):
@@ -145,7 +162,10 @@ def finalisation_seconds(words: Sequence[WordShown], spoken: Sequence[Utterance]
 
 
 def first_seconds(words: Sequence[WordShown], spoken: Sequence[Utterance]) -> list[float]:
-    """Return for every start of speech how long it took until the first word of it was shown."""
+    """Return for every start of speech how long it took until the first word of it was shown.
+
+    A start after which no word was recognized does not count.
+    """
     starts = speech_starts(spoken)
     latencies: list[float] = []
     for start, following in zip(starts, [*starts[1:], float("inf")], strict=True):

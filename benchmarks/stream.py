@@ -72,6 +72,7 @@ class Bench:
     silent: Sequence[Recording]
     streams: Sequence[int]
     seconds: float
+    language: str
     numbers: dict[str, Any] = field(default_factory=dict)
 
     def processor_seconds(self) -> float:
@@ -83,7 +84,7 @@ class Bench:
         """Replay audio as the documented client sends it, `speed` times as fast as it was spoken."""
         messages: list[Message] = []
         async with self.session.ws_connect(f"{self.edge.url}/v1/stream") as socket:
-            await socket.send_json({"language": "en"})
+            await socket.send_json({"language": self.language})
             assert (await socket.receive_json())["status"] == "ready"
             began = time.monotonic()
             sending = asyncio.create_task(_send(socket, pcm, speed))
@@ -285,7 +286,9 @@ async def run(args: argparse.Namespace) -> None:
         aiohttp.ClientSession() as session,
     ):
         silent = [r for r in recordings if r.silent]
-        bench = Bench(service, edge, session, conversations[: args.limit], silent, args.streams, args.seconds)
+        bench = Bench(
+            service, edge, session, conversations[: args.limit], silent, args.streams, args.seconds, args.language
+        )
         print(f"{os.cpu_count()} cores, {args.model} int8")
         for part in args.only or PARTS:
             print(await PARTS[part](bench), flush=True)
@@ -300,6 +303,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=PARTS, help="parts to run; all by default")
     parser.add_argument("--streams", nargs="+", type=int, default=[1, 5, 10], help="how many at once, for `many`")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long the streams of many, quiet, pushed are")
+    parser.add_argument("--language", default="en", help="what streams ask for; auto to have it detected")
     parser.add_argument("--limit", type=int, help="only so many conversations")
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="folder with manifest.json")
     parser.add_argument("--json", type=Path, help="where the numbers go")

@@ -81,4 +81,5 @@ def _alike(first: Sequence[str], second: Sequence[str]) -> int:
 
 
 def _plain(word: str) -> str:
-    return "".join(character for character in word.casefold() if character.isalnum() or character == "'")
+    # Vowel signs of Indic scripts are marks.
+    return "".join(character for character in word.casefold() if unicodedata.category(character)[0] in "LMN")

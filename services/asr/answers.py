@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 from services.asr.session import Output
@@ -29,36 +29,55 @@ class Answers(Generic[Message]):
         self._convert = convert
         self._progress = progress
         self._queue: asyncio.Queue[Message | None] = asyncio.Queue()
+        self._ended = False
         self._error: BaseException | None = None
         self._done = 0.0
         self._progressed = asyncio.Event()
+        self._taken = asyncio.Event()
+        self.left = False
+        """Whether it was left, not ended."""
         later = asyncio.get_running_loop().call_soon_threadsafe
         self.listener = Listener(
             output=lambda output: _ignore(later(self._put_output, output)),
             progress=lambda done, total: _ignore(later(self._put_progress, done, total)),
-            ended=lambda error: _ignore(later(self.end, error)),
+            ended=lambda error: _ignore(later(self._end, error)),
         )
 
-    async def until_the_end(self, feeding: asyncio.Task[None]) -> AsyncIterator[Message]:
+    async def until_the_end(self, feeding: asyncio.Task[None]) -> AsyncGenerator[Message, None]:
         """Yield the messages in order; raise what ended the feeding or the transcription."""
         # When the audio ends in an error, no end of the transcription will come.
         feeding.add_done_callback(self._fed)
         while (answer := await self._queue.get()) is not None:
+            self._taken.set()
             yield answer
         if self._error is not None:
             raise self._error
 
     async def wait_for_progress(self, seconds: float) -> None:
         """Wait until so much of the recording is done with, or nothing more will be."""
-        while self._done < seconds and self._error is None:
+        while self._done < seconds and not self._ended:
             self._progressed.clear()
             await self._progressed.wait()
 
-    def end(self, error: BaseException | None) -> None:
-        """Take that nothing more comes, because of `error` if there is one."""
-        self._error = self._error or error
+    async def wait_for_reader(self, most: int) -> None:
+        """Wait until no more than so many messages wait to be read, or nothing more comes."""
+        while self._queue.qsize() > most and not self._ended:
+            self._taken.clear()
+            await self._taken.wait()
+
+    def leave(self) -> None:
+        """Take that nothing more is to be told, unless it has ended already."""
+        self.left = not self._ended
+        self._end(None)
+
+    def _end(self, error: BaseException | None) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        self._error = error
         self._queue.put_nowait(None)
         self._progressed.set()
+        self._taken.set()
 
     def _put_output(self, output: Output) -> None:
         for message in self._convert(output):
@@ -72,7 +91,7 @@ class Answers(Generic[Message]):
 
     def _fed(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.end(error)
+            self._end(error)
 
 
 def _ignore(handle: object) -> None:

@@ -31,6 +31,7 @@ from services.asr.transcript import Recognition
 from services.asr.vad import VoiceState, at_the_start
 from services.asr.windows import Frame, Window, WindowRules, fitting_seconds
 from services.audio.pcm import SAMPLE_RATE
+from services.runtime.errors import invalid_field
 
 if TYPE_CHECKING:
     import numpy as np
@@ -144,6 +145,8 @@ class _Utterance:
     language: str = ""
     heard_until: int = 0
     """End of the speech that its last interim was made of, in samples."""
+    goes_on: bool = False
+    """Whether it was cut within speech: what is shown of it may hold words from after the cut."""
 
 
 class LiveSession:
@@ -158,7 +161,7 @@ class LiveSession:
         point: where another stream broke off, to go on from there.
 
     Raises:
-        MeshError: the model cannot do what the options ask for.
+        MeshError: the model cannot do what the options ask for, or the point is one of another configuration.
     """
 
     def __init__(
@@ -176,6 +179,8 @@ class LiveSession:
         self._interims = interims
         self._voice = voice
         state = point.session if point else SessionState()
+        if options.language is None and state.given.language.decided != state.given.windows:
+            raise invalid_field("resume_token", "The resume token is of a stream whose language was given.")
         self._final = Session(engine, options, rules, live=True, state=state)
         # Of a stream that goes on, the first samples are there for the windows only.
         self._known_seconds = state.received / SAMPLE_RATE
@@ -186,6 +191,9 @@ class LiveSession:
         self._speaking: _Utterance | None = None
         self._interim: WindowWork | None = None
         self._events: list[LiveEvent] = []
+        # Of speech that went on there, the beginning was told by the stream before.
+        if (pending := self._final.windower.pending()) is not None:
+            self._speaking = _utterance(pending)
         self._shown = Interim(0.0, 0.0, "", "")
 
     # What comes in
@@ -195,18 +203,29 @@ class LiveSession:
         them; return what is ready for its next stage: windows, and the interim that replaces the one before.
         """
         works = self._closed(self._final.feed(pcm, frames))
+        if self.heard_seconds < 0:
+            # Audio that the stream before has heard: nothing is complete until all of it is back.
+            return works
         self._mark(windows=bool(works))
         self._listen()
         return works + self._next_interim()
 
     def flush(self) -> list[WindowWork]:
         """Take that what was said so far is complete; return its window, if there is one."""
+        if self.heard_seconds < 0:
+            return []  # it was said to the stream before, and has been done
         works = self._closed(self._final.flush())
         self._mark(windows=bool(works))
         return works
 
     def finish(self, frames: Sequence[Frame]) -> list[WindowWork]:
-        """Take the last frames: the stream is over."""
+        """Take the last frames: the stream is over.
+
+        Raises:
+            MeshError: INVALID; what a stream that goes on needs to be sent again was not.
+        """
+        if self.heard_seconds < 0:
+            raise invalid_field("audio", "The audio since the position of the resume token is missing.")
         return self._closed(self._final.finish(frames))
 
     # What was computed
@@ -271,6 +290,16 @@ class LiveSession:
         """How much of the stream has come."""
         return self._final.received_seconds
 
+    @property
+    def heard_seconds(self) -> float:
+        """How much has come that no stream before has heard; negative while that is sent again."""
+        return self.received_seconds - self._known_seconds
+
+    def drop(self, work: WindowWork) -> None:
+        """Take that an interim could not be computed: there will be others."""
+        if work is self._interim:
+            self._interim = None
+
     def drain(self) -> LiveOutput:
         """Return what is new since the last call."""
         output = self._final.drain()
@@ -291,12 +320,13 @@ class LiveSession:
 
     def _begun(self, window: Window) -> _Utterance:
         self._events.append(SpeechBegan(window.speech[0][0] / SAMPLE_RATE))
-        return _Utterance(window.start / SAMPLE_RATE, window.end / SAMPLE_RATE, Agreement())
+        return _utterance(window)
 
     def _closed(self, works: list[WindowWork]) -> list[WindowWork]:
         for work in works:
             utterance = self._speaking or self._begun(work.window)
             utterance.end = work.window.end / SAMPLE_RATE
+            utterance.goes_on = self._final.windower.pending() is not None
             self._closing[work.index[0]] = utterance
             self._speaking = self._interim = None
             self._events.append(SpeechEnded(work.window.speech[-1][1] / SAMPLE_RATE))
@@ -340,6 +370,9 @@ class LiveSession:
         given = self._final.given_windows
         self._closing = {number: utterance for number, utterance in self._closing.items() if number >= given}
         tail = [*self._closing.values(), *([self._speaking] if self._speaking else [])]
+        # Where speech was cut, what comes next may be shown already.
+        cut = next((place for place, utterance in enumerate(tail) if utterance.goes_on), len(tail))
+        tail = tail[: cut + 1]
         said = [utterance for utterance in tail if utterance.agreement.shown]
         text = " ".join(utterance.agreement.shown for utterance in said)
         if text != self._shown.text:
@@ -354,7 +387,7 @@ class LiveSession:
         received = self.received_seconds
         quiet = self._final.windower.pending() is None
         late = received - self._marked_seconds >= _POSITION_SECONDS
-        if received < self._known_seconds or not (windows or (quiet and late)):
+        if not (windows or (quiet and late)):
             return
         self._marked_seconds = received
         self._marks.append(
@@ -367,9 +400,17 @@ class LiveSession:
         self._marks = self._marks[len(reached) :]
         if reached and reached[-1].windows == given:
             mark = reached[-1]
-            session = replace(mark.session, given=self._final.given)
+            session = replace(mark.session, given=self._final.given())
             point = ResumePoint(self.engine.model, mark.needed_from, mark.voice, session)
             self._events.append(Position(mark.needed_from / SAMPLE_RATE, point))
+
+
+AnySession = Session | LiveSession
+"""What workers compute for."""
+
+
+def _utterance(window: Window) -> _Utterance:
+    return _Utterance(window.start / SAMPLE_RATE, window.end / SAMPLE_RATE, Agreement())
 
 
 def _due(utterance: _Utterance, start: int) -> float:
@@ -378,7 +419,3 @@ def _due(utterance: _Utterance, start: int) -> float:
         return start + FIRST_INTERIM_SECONDS * SAMPLE_RATE
     early = utterance.heard_until - start < EARLY_SECONDS * SAMPLE_RATE
     return utterance.heard_until + (EARLY_INTERIM_SECONDS if early else INTERIM_SECONDS) * SAMPLE_RATE
-
-
-AnySession = Session | LiveSession
-"""What workers compute for."""

@@ -1,12 +1,14 @@
 """Resume tokens: a place in a live stream as bytes, to go on from there in another process. Pure.
 
-A token is a line of JSON and the numbers of voice activity detection as they are, compressed: two to four KiB. It
-holds no audio but the last samples of one frame, and no text.
+A token is a line of JSON and the numbers of voice activity detection as they are, compressed: two to six KiB. It
+holds no audio but the last samples of one frame, and no text. Nobody signs it; one that somebody changed is refused
+where it contradicts itself, and otherwise spoils his own stream only.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from dataclasses import asdict
 from typing import Any
@@ -14,14 +16,16 @@ from typing import Any
 import numpy as np
 
 from services.asr.language import LanguageState
-from services.asr.live import ResumePoint
+from services.asr.live import LIVE_RULES, ResumePoint
 from services.asr.session import Given, SessionState
 from services.asr.vad import VoiceState, at_the_start
-from services.asr.windows import FRAME_SAMPLES, Frame, Run, WindowerState
+from services.asr.windows import FRAME_SAMPLES, Frame, Run, Windower, WindowerState
+from services.audio.pcm import SAMPLE_RATE
 from services.runtime.errors import MeshError, invalid_field
 
 _VERSION = 1
 _LONGEST = 1 << 20
+_LONGEST_PENDING_SECONDS = 2 * LIVE_RULES.longest
 
 
 def to_token(point: ResumePoint) -> bytes:
@@ -61,7 +65,7 @@ def from_token(token: bytes) -> ResumePoint:
     """
     try:
         return _point(token)
-    except (ValueError, KeyError, TypeError, zlib.error, AttributeError):
+    except (ValueError, KeyError, TypeError, zlib.error, AttributeError, OverflowError, RecursionError):
         raise _refused() from None
 
 
@@ -81,14 +85,15 @@ def _point(token: bytes) -> ResumePoint:
     if len(remainder) >= FRAME_SAMPLES:
         raise _refused()
     voice = VoiceState(hidden.reshape(start.hidden.shape), cell.reshape(start.cell.shape), context, remainder)
-    return ResumePoint(
-        str(head["model"]), int(head["needed_from"]), voice, _session(head, heard.reshape(-1, 2).tolist())
-    )
+    session = _session(head, heard.reshape(-1, 2).tolist())
+    point = ResumePoint(str(head["model"]), int(head["needed_from"]), voice, session)
+    if not _is_lawful(point):
+        raise _refused()
+    return point
 
 
 def _session(head: dict[str, Any], heard: list[list[float]]) -> SessionState:
-    given = dict(head["given"])
-    language = dict(given.pop("language"))
+    given, language = head["given"], head["given"]["language"]
     windower = WindowerState(
         frames=int(head["frames"]),
         runs=tuple(Run(int(first), int(last)) for first, last in head["runs"]),
@@ -96,13 +101,55 @@ def _session(head: dict[str, Any], heard: list[list[float]]) -> SessionState:
         floor=int(head["floor"]),
         heard=tuple(Frame(speech, level) for speech, level in heard),
     )
-    known = tuple(language.pop("known"))
     return SessionState(
         received=int(head["received"]),
         windower=windower,
-        speech_seconds=float(head["speech_seconds"]),
-        given=Given(language=LanguageState(known=known, **language), **given),
+        speech_seconds=_number(head["speech_seconds"]),
+        given=Given(
+            windows=int(given["windows"]),
+            now=_number(given["now"]),
+            language=LanguageState(
+                decided=int(language["decided"]),
+                evidence=_numbers(language["evidence"]),
+                speech=_number(language["speech"]),
+                now=None if language["now"] is None else str(language["now"]),
+                known=tuple(map(str, language["known"])),
+            ),
+            spoken=_numbers(given["spoken"]),
+            certainty=_numbers(given["certainty"]),
+        ),
     )
+
+
+def _is_lawful(point: ResumePoint) -> bool:
+    """Return whether a session could have come to this point."""
+    session, windower = point.session, point.session.windower
+    runs = [*windower.runs, *([windower.open] if windower.open else [])]
+    edges = [edge for run in runs for edge in (run.first, run.last)]
+    pending = windower.frames - runs[0].first if runs else 0
+    return (
+        session.received == windower.frames * FRAME_SAMPLES + len(point.voice.rest)
+        and edges == sorted(edges)
+        and all(0 <= run.first < run.last <= windower.frames for run in runs)
+        and len(windower.heard) == pending
+        and pending * FRAME_SAMPLES <= _LONGEST_PENDING_SECONDS * SAMPLE_RATE
+        and 0 <= windower.floor <= session.received
+        and point.needed_from == Windower(LIVE_RULES, windower).needed_from <= session.received
+        and 0 <= session.given.now <= session.received / SAMPLE_RATE
+        and session.given.windows >= 0
+        and session.given.language.decided in (0, session.given.windows)
+    )
+
+
+def _number(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError("a number must be finite")
+    return number
+
+
+def _numbers(values: dict[str, Any]) -> dict[str, float]:
+    return {str(name): _number(value) for name, value in values.items()}
 
 
 def _refused() -> MeshError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor
@@ -86,8 +87,9 @@ class AsrServicer(asr_pb2_grpc.AsrServiceServicer):
             )
             feeding = asyncio.create_task(self._feed(request_iterator, transcription, answers))
             try:
-                async for answer in answers.until_the_end(feeding):
-                    yield answer
+                async with contextlib.aclosing(answers.until_the_end(feeding)) as messages:
+                    async for message in messages:
+                        yield message
                 yield asr_pb2.RecognizeResponse(summary=to_summary(transcription.session))
                 metrics.AUDIO_SECONDS.labels("asr").inc(transcription.session.received_seconds)
             finally:
@@ -114,8 +116,10 @@ class AsrServicer(asr_pb2_grpc.AsrServiceServicer):
         """Recognize speech while it is spoken."""
         transcriber = self._transcriber.get()
         with self._streams.place():
-            async for response in stream(transcriber, request_iterator, self._ears, self._draining):
-                yield response
+            responses = stream(transcriber, request_iterator, self._ears, self._draining)
+            async with contextlib.aclosing(responses):
+                async for response in responses:
+                    yield response
 
     def drain(self) -> None:
         """Send the live streams elsewhere: this process is about to stop."""

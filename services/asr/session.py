@@ -238,7 +238,8 @@ class Session:
         works = self._new(self.windower.feed(frames) + self.windower.finish(self._samples))
         self._ended = True
         self._pcm.clear()
-        return works + self._decided(self.tracker.settle_by(self.windows))
+        # A live one has decided on all that it has heard, and what comes later must not depend on when it is heard.
+        return works if self._live else works + self._decided(self.tracker.settle_by(self.windows))
 
     # What was computed
 
@@ -353,9 +354,8 @@ class Session:
         """How many windows are done with: they and all before them."""
         return self._open[0].index[0] if self._open else self.windows
 
-    @property
     def given(self) -> Given:
-        """What the windows of a live session that are done with leave behind."""
+        """Return what the windows of a live session that are done with leave behind; forgets what was before."""
         count = self.given_windows
         language = LanguageState() if self.options.language is not None else self.tracker.state_after(count)
         return Given(count, self._order.now, language, dict(self._spoken), dict(self._certainty))
@@ -374,8 +374,13 @@ class Session:
     def _new(self, windows: Sequence[Window]) -> list[WindowWork]:
         works: list[WindowWork] = []
         for window in windows:
-            work = WindowWork((self.windows,), window, self.audio(window), _first_attempt(window))
-            work.beam_size = self.options.beam_size
+            work = WindowWork(
+                (self.windows,),
+                window,
+                self.audio(window),
+                _first_attempt(window),
+                beam_size=self.options.beam_size,
+            )
             if self.options.language is not None:
                 work.decision = Decision(self.options.language, 1.0)
             self.windows += 1
@@ -466,7 +471,7 @@ class Session:
         work.done = True
         work.pieces = pieces
         work.encoding = None
-        while self._open and self._open[0].done:
+        while self._next_is_done():
             given = self._open.pop(0)
             if any(isinstance(piece, Segment) for piece in given.pieces):
                 self._count_language(given)
@@ -475,6 +480,13 @@ class Session:
             if self._live:
                 self._output += self._order.flush(given.window.end / SAMPLE_RATE)
         return []
+
+    def _next_is_done(self) -> bool:
+        if not self._live:
+            return bool(self._open) and self._open[0].done
+        # All parts of a window together: between them nobody could go on.
+        parts = [work for work in self._open if work.index[0] == self._open[0].index[0]]
+        return bool(parts) and all(work.done for work in parts)
 
     # Judging and cutting
 

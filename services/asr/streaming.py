@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import Executor
 from functools import partial
 
 import numpy as np
 
 from services.asr.answers import Answers
+from services.asr.live import LiveSession
 from services.asr.messages import to_options, to_stream_responses, to_summary
 from services.asr.options import check_caller
 from services.asr.resume import from_token
@@ -24,6 +26,9 @@ BUFFER_SECONDS = 30.0
 """Audio that a stream may be ahead of its recognition; then flow control holds its sender. Less than the longest
 utterance would hold it for ever."""
 
+_MOST_UNREAD = 1000
+"""Messages that may wait for their reader; then he is sent no more until he has read."""
+
 Requests = AsyncIterator[asr_pb2.StreamingRecognizeRequest]
 Response = asr_pb2.StreamingRecognizeResponse
 
@@ -33,7 +38,7 @@ _END = asr_pb2.StreamingRecognizeRequest.CONTROL_END_OF_AUDIO
 
 async def stream(
     transcriber: Transcriber, requests: Requests, ears: Executor, draining: asyncio.Event
-) -> AsyncIterator[Response]:
+) -> AsyncGenerator[Response, None]:
     """Yield what is recognized in a stream of requests.
 
     Args:
@@ -51,17 +56,18 @@ async def stream(
     yield Response(started=asr_pb2.StreamStarted(model=transcription.session.engine.model))
     feeding = asyncio.create_task(_feed(requests, transcription, answers, ears))
     leaving = asyncio.create_task(_leave(answers, draining))
-    token = b""
+    token = config.resume_token
     try:
-        async for answer in answers.until_the_end(feeding):
-            token = answer.position.resume_token or token
-            yield answer
-        if not transcription.session.finished:
+        async with contextlib.aclosing(answers.until_the_end(feeding)) as messages:
+            async for message in messages:
+                token = message.position.resume_token or token
+                yield message
+        if answers.left:
             yield Response(go_away=asr_pb2.GoAway(resume_token=token))
         else:
             yield Response(summary=to_summary(transcription.session))
-        metrics.AUDIO_SECONDS.labels("asr").inc(transcription.session.received_seconds)
     finally:
+        metrics.AUDIO_SECONDS.labels("asr").inc(_heard_seconds(transcription))
         transcription.cancel()
         feeding.cancel()
         leaving.cancel()
@@ -81,9 +87,14 @@ def _open(
     )
 
 
+def _heard_seconds(transcription: Transcription) -> float:
+    assert isinstance(transcription.session, LiveSession)
+    return max(0.0, transcription.session.heard_seconds)
+
+
 async def _leave(answers: Answers[Response], draining: asyncio.Event) -> None:
     await draining.wait()
-    answers.end(None)
+    answers.leave()
 
 
 async def _feed(requests: Requests, transcription: Transcription, answers: Answers[Response], ears: Executor) -> None:
@@ -95,6 +106,7 @@ async def _feed(requests: Requests, transcription: Transcription, answers: Answe
                 await loop.run_in_executor(ears, transcription.feed, pcm)
                 # Not reading is what holds the sender.
                 await answers.wait_for_progress(transcription.session.received_seconds - BUFFER_SECONDS)
+                await answers.wait_for_reader(_MOST_UNREAD)
             case "control" if request.control == _FLUSH:
                 await loop.run_in_executor(ears, transcription.flush)
             case "control" if request.control == _END:

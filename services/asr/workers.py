@@ -36,7 +36,7 @@ class Listener:
     """Where a transcription reports to; called from the workers' threads, quickly and never two at once."""
 
     output: Callable[[Output], None]
-    """Takes what has become final, in order of time."""
+    """Takes what is new: what has become final, in order of time, and of a stream the rest."""
     progress: Callable[[float, float | None], None]
     """Takes the seconds of the recording that are done with, which never go back, and how many there are in all,
     once that is known."""
@@ -54,7 +54,7 @@ class Transcription:
         workers: Workers,
         session: AnySession,
         request: Request,
-        interims: Request,
+        interims: Request | None,
         voice: VoiceActivity,
         listener: Listener,
     ) -> None:
@@ -153,7 +153,7 @@ class Workers:
         deadline = self._clock() + seconds_left
         self._admit(deadline)
         request = Request(caller, Lane.SHORT, deadline)
-        return Transcription(self, session, request, request, voice, listener)
+        return Transcription(self, session, request, None, voice, listener)
 
     def open_stream(
         self, session: LiveSession, voice: VoiceActivity, listener: Listener, *, caller: str
@@ -168,6 +168,9 @@ class Workers:
             if transcription.over:
                 return
             works = step()
+            if transcription.interims is not None and not all(work.interim for work in works):
+                # An utterance is complete; nobody waits any more for what it was so far.
+                self._scheduler.cancel(transcription.interims)
             self._queue(transcription, works)
             request = transcription.request
             if request.lane is Lane.SHORT and transcription.session.received_seconds > SHORT_SECONDS:
@@ -230,8 +233,12 @@ class Workers:
             return None
 
     def _take(self, job: Job[Payload], outcome: Result | Exception) -> None:
-        transcription, _ = job.payload
+        transcription, work = job.payload
         if transcription.over:
+            return
+        if work.interim and isinstance(outcome, Exception):
+            assert isinstance(transcription.session, LiveSession)
+            transcription.session.drop(work)
             return
         try:
             if isinstance(outcome, Exception):
@@ -253,6 +260,7 @@ class Workers:
                 work.again = None
             request, since = transcription.request, now
             if work.interim:
+                assert transcription.interims is not None
                 request = transcription.interims
                 # The latest audio counts; what has not been begun is not worth it any more, but keeps its place.
                 since = min([now, *(job.since for job in self._scheduler.cancel(request))])
@@ -292,7 +300,8 @@ class Workers:
 
     def _cancel(self, transcription: Transcription) -> None:
         self._scheduler.cancel(transcription.request)
-        self._scheduler.cancel(transcription.interims)
+        if transcription.interims is not None:
+            self._scheduler.cancel(transcription.interims)
 
     def _expire(self, request: Request) -> None:
         jobs = self._scheduler.cancel(request)

@@ -31,6 +31,9 @@ _MICROPHONES = {
 """How FFmpeg calls the usual microphone of a platform."""
 
 _CHUNK_BYTES = 3200
+_INTERRUPTED = 130
+"""Exit code of who was interrupted."""
+
 _CHUNK_SECONDS = _CHUNK_BYTES / (SAMPLE_RATE * SAMPLE_BYTES)
 
 
@@ -91,6 +94,8 @@ def run(wish: Wish, *, server: str | None, key: str | None, data: Path | None, e
     except TranscribeError as error:
         Console(stderr=True, highlight=False, markup=False).print(f"Error: {error}", soft_wrap=True)
         return 1
+    except asyncio.CancelledError:
+        return _INTERRUPTED
     return 0
 
 
@@ -107,11 +112,34 @@ async def caption(wish: Wish, url: URL, key: Key | None, captions: Captions) -> 
             session.ws_connect(url / "v1/stream", max_msg_size=0) as socket,
         ):
             await socket.send_json(wish.config())
-            await _both(_send(socket, wish), _show(socket, captions))
-    except (aiohttp.ClientError, ConnectionError) as error:
+            with _interruptible() as stopped:
+                await _both(_send(socket, wish, stopped), _show(socket, captions))
+    except aiohttp.ClientConnectorError as error:
         raise TranscribeError(
             f"No server answers at {url}. Start one with `./speechmesh up`, or name another with --server."
         ) from error
+    except aiohttp.WSServerHandshakeError as error:
+        raise TranscribeError(f"The server at {url} takes no live streams (status {error.status}).") from error
+    except (aiohttp.ClientError, ConnectionError) as error:
+        raise TranscribeError(f"The connection to {url} broke: {error or type(error).__name__}.") from error
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[asyncio.Event]:
+    """Let Ctrl-C end the audio, by this event: what was said is still to come. The second one ends everything."""
+    stopped = asyncio.Event()
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def interrupt() -> None:
+        if stopped.is_set() and task is not None:
+            task.cancel()
+        stopped.set()
+
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    try:
+        yield stopped
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
 
 
 async def _both(sending: Coroutine[Any, Any, None], showing: Coroutine[Any, Any, None]) -> None:
@@ -140,10 +168,7 @@ async def _show(socket: aiohttp.ClientWebSocketResponse, captions: Captions) -> 
         raise TranscribeError("The connection broke before the last word.")
 
 
-async def _send(socket: aiohttp.ClientWebSocketResponse, wish: Wish) -> None:
-    stopped = asyncio.Event()
-    # Ctrl-C ends the audio, not the program: what was said is still to come.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stopped.set)
+async def _send(socket: aiohttp.ClientWebSocketResponse, wish: Wish, stopped: asyncio.Event) -> None:
     began, sent = time.monotonic(), 0
     # A server that hangs up says why in what is read.
     with contextlib.suppress(ConnectionError):

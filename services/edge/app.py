@@ -63,7 +63,13 @@ async def make_app(settings: EdgeSettings, keys: KeyRing) -> web.Application:
         mesh.asr,
         keys,
         Admission("edge-streams", places=settings.stream_limit, slots=settings.stream_limit),
-        StreamLimits(settings.tier_wait_seconds, settings.stream_recovery_seconds, settings.stream_idle_seconds),
+        StreamLimits(
+            tier_wait_seconds=settings.tier_wait_seconds,
+            recovery_seconds=settings.stream_recovery_seconds,
+            idle_seconds=settings.stream_idle_seconds,
+            # Some is left for closing.
+            drain_seconds=0.8 * settings.drain_seconds,
+        ),
     )
     app.add_routes(live.routes())
     app.on_shutdown.append(live.drain)

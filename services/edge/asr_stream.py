@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from services.edge.stream_protocol import Ended
 from services.edge.tiers import Tier
 from services.edge.transcript import Segment, Suppressed
 from services.runtime.errors import Fault, MeshError
+from services.runtime.grpc_errors import unavailable
 from services.runtime.logs import get_logger
 from services.runtime.spans import to_seconds
 from speechmesh.asr.v1 import asr_pb2
@@ -37,6 +38,9 @@ _GATHER_SECONDS = 0.1
 """Frames that are shorter are sent together: every message costs both sides a fraction of a millisecond."""
 
 _RETRY_SECONDS = 0.2
+_MOST_LOSSES = 5
+"""Calls that were accepted and lost without getting any further; audio that ends every asr must not go on doing so."""
+
 _PASSING = (Fault.UNAVAILABLE, Fault.OVERLOADED, Fault.TOO_SLOW)
 
 
@@ -78,6 +82,7 @@ class AsrStream:
         configure: returns what to recognize and how; asked once.
         wait_seconds: how long to wait for asr at the beginning.
         recovery_seconds: how long to look for another asr when one is lost.
+        explain: says what asr's refusal of the configuration means for our own caller.
     """
 
     def __init__(
@@ -88,6 +93,7 @@ class AsrStream:
         *,
         wait_seconds: float,
         recovery_seconds: float,
+        explain: Callable[[MeshError], MeshError] = lambda error: error,
     ) -> None:
         self._tier = tier
         self._call = call
@@ -99,7 +105,12 @@ class AsrStream:
         self._token = b""
         self._calls = 0
         self._started = False
-        self._final_until = -1.0
+        self._explain = explain
+        self._lost_since: float | None = None
+        # Since the last position: losses, and what was told, which another asr will tell again.
+        self._losses = 0
+        self._told = {"segment": 0, "suppressed": 0}
+        self._again = dict(self._told)
         self._suppressed: list[Suppressed] = []
         self._came = asyncio.Event()
         self._went = asyncio.Event()
@@ -127,7 +138,7 @@ class AsrStream:
 
     # What asr answers
 
-    async def events(self) -> AsyncIterator[StreamEvent]:
+    async def events(self) -> AsyncGenerator[StreamEvent, None]:
         """Yield what is recognized, `Ended` last.
 
         Raises:
@@ -136,30 +147,43 @@ class AsrStream:
         try:
             self._config = await self._configure()
             await self._tier.wait_serving(self._wait_seconds)
-            lost_since: float | None = None
             while True:
                 try:
-                    async for event in self._answers():
-                        lost_since = None
-                        yield event
-                        if isinstance(event, Ended):
-                            return
+                    async with contextlib.aclosing(self._answers()) as answers:
+                        async for event in answers:
+                            yield event
+                            if isinstance(event, Ended):
+                                return
                 except MeshError as error:
-                    if not self._started or error.fault not in _PASSING:
-                        raise
-                    lost_since = lost_since or time.monotonic()
-                    if time.monotonic() - lost_since > self._recovery_seconds:
-                        raise
+                    self._lose(error)
                 get_logger().info("stream_moves", kept_seconds=round(self._replay.kept_seconds, 2))
                 await asyncio.sleep(_RETRY_SECONDS)
         finally:
             self._over = True
             self._went.set()
+            # Who still waits for audio to pass on shall not.
+            self._calls += 1
+            self._came.set()
 
-    async def _answers(self) -> AsyncIterator[StreamEvent]:
+    def _lose(self, error: MeshError) -> None:
+        """Take that a call has failed; raise what ends the stream, if it does."""
+        if not self._started:
+            raise self._explain(error)
+        if error.fault is Fault.INTERNAL:
+            raise error
+        # What is refused now was taken before: by another version of asr, not for want of the client.
+        passing = error if error.fault in _PASSING else unavailable(self._tier.name)
+        # Since it was accepted, nothing was lost yet.
+        self._losses += self._lost_since is None
+        self._lost_since = self._lost_since or time.monotonic()
+        if time.monotonic() - self._lost_since > self._recovery_seconds or self._losses > _MOST_LOSSES:
+            raise passing
+
+    async def _answers(self) -> AsyncGenerator[StreamEvent, None]:
         """Yield what one asr answers, until it ends or sends us away."""
         self._calls += 1
         self._replay.rewind()
+        self._again = dict(self._told)
         async with self._call(self._requests(self._calls)) as responses:
             async for response in responses:
                 event = self._take(response)
@@ -169,34 +193,45 @@ class AsrStream:
                     return
 
     def _take(self, response: asr_pb2.StreamingRecognizeResponse) -> StreamEvent | None:
-        match response.WhichOneof("event"):
-            case "started" if not self._started:
-                self._started = True
-                return Started(response.started.model)
+        kind = response.WhichOneof("event")
+        if kind in self._told and self._is_told(kind):
+            return None
+        match kind:
+            case "started":
+                self._lost_since = None
+                first, self._started = not self._started, True
+                return Started(response.started.model) if first else None
             case "segment":
-                return self._final(to_segment(response.segment))
+                segment = to_segment(response.segment)
+                return Final(segment, self._replay.received_seconds - segment.end)
             case "suppressed":
-                text = to_suppressed(response.suppressed)
-                if all(text.end > other.end for other in self._suppressed[-1:]):
-                    self._suppressed.append(text)
-            case "interim":
+                self._suppressed.append(to_suppressed(response.suppressed))
+            case "interim" if not any(self._again.values()):
                 start, end = to_seconds_span(response.interim.span)
                 return Interim(response.interim.text, start, end, response.interim.language_code)
             case "position":
-                self._token = response.position.resume_token
-                self._replay.forget_before(round(to_seconds(response.position.offset) * SAMPLE_RATE))
+                self._move(response.position)
             case "summary":
                 summary = response.summary
                 duration = to_seconds(summary.audio_duration)
                 return Ended(summary.language_code, duration, summary.model, tuple(self._suppressed))
         return None
 
-    def _final(self, segment: Segment) -> Final | None:
-        # The next asr begins a little before what the last one gave out.
-        if segment.end <= self._final_until:
-            return None
-        self._final_until = segment.end
-        return Final(segment, self._replay.received_seconds - segment.end)
+    def _is_told(self, kind: str) -> bool:
+        """Return whether a text was told before: recognition depends on the audio alone, so they come in order."""
+        again = self._again[kind] > 0
+        if again:
+            self._again[kind] -= 1
+        else:
+            self._told[kind] += 1
+        return again
+
+    def _move(self, position: asr_pb2.StreamPosition) -> None:
+        self._token = position.resume_token
+        self._losses = 0
+        # What comes again after this position was told by another asr; the rest lies before it.
+        self._told = dict(self._again)
+        self._replay.forget_before(round(to_seconds(position.offset) * SAMPLE_RATE))
 
     async def _requests(self, number: int) -> _Requests:
         yield _Request(config=asr_pb2.StreamingRecognitionConfig(recognition=self._config, resume_token=self._token))

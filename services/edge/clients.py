@@ -101,14 +101,17 @@ class AsrClient:
         try:
             return await self._recognize(pcm, _config(options, caller), request_id, progress)
         except MeshError as error:
-            if error.fault is Fault.NOT_FOUND:
-                # It serves other models since it was last asked: to our caller a wrong field, not a missing page.
-                self._offer = None
-                raise invalid_field("model", error.message) from error
-            if error.field in _FORM_NAMES:
-                field = _FORM_NAMES[error.field]
-                raise MeshError(error.fault, error.message, code=error.code, field=field) from error
-            raise
+            raise self._explain(error) from error
+
+    def _explain(self, error: MeshError) -> MeshError:
+        """Return what a refusal of asr means for our own caller: in the words of our form."""
+        if error.fault is Fault.NOT_FOUND:
+            # It serves other models since it was last asked: to our caller a wrong field, not a missing page.
+            self._offer = None
+            return invalid_field("model", error.message)
+        if error.field in _FORM_NAMES:
+            return MeshError(error.fault, error.message, code=error.code, field=_FORM_NAMES[error.field])
+        return error
 
     def stream(
         self,
@@ -135,7 +138,14 @@ class AsrClient:
         async def config() -> asr_pb2.RecognitionConfig:
             return _config(await configure(), caller)
 
-        return AsrStream(self.tier, call, config, wait_seconds=wait_seconds, recovery_seconds=recovery_seconds)
+        return AsrStream(
+            self.tier,
+            call,
+            config,
+            wait_seconds=wait_seconds,
+            recovery_seconds=recovery_seconds,
+            explain=self._explain,
+        )
 
     async def _recognize(
         self, pcm: Pcm, config: asr_pb2.RecognitionConfig, request_id: str, progress: OnProgress

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,6 @@ from services.runtime.admission import Admission
 from services.runtime.errors import Fault, MeshError
 from services.runtime.logs import get_logger
 
-_PING_SECONDS = 30.0
 _SLOW_READER_SECONDS = 30.0
 """A client that does not take a message for so long has gone."""
 
@@ -49,6 +48,8 @@ class StreamLimits:
     """For another asr, when one is lost."""
     idle_seconds: float
     """For the client's next frame."""
+    drain_seconds: float
+    """For the last finals, when this process is about to stop."""
 
 
 class Live:
@@ -81,9 +82,13 @@ class Live:
         socket = web.WebSocketResponse(
             # The closing handshake waits until all is said: a client that closes may still read.
             autoclose=False,
-            heartbeat=_PING_SECONDS,
-            # What is larger than a frame may be is refused by the protocol; what is much larger, unread.
-            max_msg_size=4 * MAX_FRAME_BYTES,
+            # No heartbeat: a client that is held is not read, its pongs neither, and would be taken for dead. One that
+            # is dead sends nothing and is closed for that.
+            # What is larger than a frame may be is refused by the protocol; what is much larger, unread, which ends
+            # the connection at once.
+            max_msg_size=16 * MAX_FRAME_BYTES,
+            # Audio in a text frame is no text; refusing it is for the protocol too.
+            decode_text=False,
         )
         if not socket.can_prepare(request).ok:
             raise MeshError(Fault.INVALID, "This address takes WebSocket connections only.", code="websocket_expected")
@@ -114,7 +119,7 @@ class Live:
                 recovery_seconds=self._limits.recovery_seconds,
             )
 
-        await _Conversation(socket, protocol, self._limits).run(begin, self._draining)
+        await _Conversation(socket, protocol, self._limits, begin).run(self._draining)
 
     def _identify(self, request: web.Request, token: str | None) -> str:
         # A browser cannot set headers: its key comes in the query.
@@ -125,9 +130,23 @@ class Live:
 
 
 class _Conversation:
-    """One socket while it is served."""
+    """One socket while it is served.
 
-    def __init__(self, socket: web.WebSocketResponse, protocol: StreamProtocol, limits: StreamLimits) -> None:
+    Args:
+        socket: it is open.
+        protocol: what is said on it.
+        limits: how long is waited for what.
+        begin: returns a stream with these options that nothing was asked of yet; None where none will be.
+    """
+
+    def __init__(
+        self,
+        socket: web.WebSocketResponse,
+        protocol: StreamProtocol,
+        limits: StreamLimits,
+        begin: Callable[[Mapping[str, str]], AsrStream] | None = None,
+    ) -> None:
+        self._begin = begin
         self._socket = socket
         self._protocol = protocol
         self._limits = limits
@@ -135,17 +154,12 @@ class _Conversation:
         self._listening: asyncio.Task[None] | None = None
         self._sending = asyncio.Lock()
         self._over = asyncio.Event()
-        self._code = WSCloseCode.ABNORMAL_CLOSURE.value
+        # Only for who does not read what he is told.
+        self._code = WSCloseCode.TRY_AGAIN_LATER.value
 
-    async def run(self, begin: Callable[[Mapping[str, str]], AsrStream], draining: asyncio.Event) -> None:
-        """Serve it to its end.
-
-        Args:
-            begin: returns a stream with these options that nothing was asked of yet.
-            draining: set when it is to come to an end.
-        """
-        self._begin = begin
-        tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._leave(draining))]
+    async def run(self, draining: asyncio.Event) -> None:
+        """Serve it to its end, which is to come soon once `draining` is set."""
+        tasks = [asyncio.create_task(self._safely(part)) for part in (self._read(), self._leave(draining))]
         try:
             await self._do(self._protocol.connected())
             await self._over.wait()
@@ -192,12 +206,21 @@ class _Conversation:
     async def _leave(self, draining: asyncio.Event) -> None:
         await draining.wait()
         message = "This server is about to stop; connect again."
-        await self._do(self._protocol.wrong(MeshError(Fault.UNAVAILABLE, message, code="draining")))
+        error = MeshError(Fault.UNAVAILABLE, message, code="draining")
+        await self._do(self._protocol.wrong(error))
+        # What is not final by then never will be; the reason is to be told all the same.
+        await asyncio.sleep(self._limits.drain_seconds)
+        await self._do(self._protocol.failed(error))
 
     async def _listen(self, stream: AsrStream) -> None:
-        try:
-            async for event in stream.events():
+        async with contextlib.aclosing(stream.events()) as events:
+            async for event in events:
                 await self._do(self._told(event))
+
+    async def _safely(self, part: Coroutine[Any, Any, None]) -> None:
+        """Run a part of the conversation; when it fails, that is what the client is told."""
+        try:
+            await part
         except MeshError as error:
             await self._do(self._protocol.failed(error))
         except Exception:  # noqa: BLE001 - whatever it is, its text stays here
@@ -239,8 +262,9 @@ class _Conversation:
     def _open(self, fields: Mapping[str, str]) -> None:
         if self._listening is not None:
             self._listening.cancel()
+        assert self._begin is not None
         self._stream = self._begin(fields)
-        self._listening = asyncio.create_task(self._listen(self._stream))
+        self._listening = asyncio.create_task(self._safely(self._listen(self._stream)))
 
     async def _send(self, message: dict[str, Any]) -> None:
         try:

@@ -61,7 +61,8 @@ class Replay:
 
     def flush(self) -> None:
         """Take that what was said so far is to become final."""
-        self._flushes.append(self._end)
+        if self._end not in self._flushes[-1:]:
+            self._flushes.append(self._end)
 
     def end(self) -> None:
         """Take that nothing more comes."""

@@ -31,7 +31,7 @@ from enum import Enum, auto
 from typing import Any
 
 from services.edge.render import error_json, seconds_json, suppressed_json, word_json
-from services.edge.transcript import Segment, Suppressed
+from services.edge.transcript import Segment, Suppressed, joined
 from services.runtime.errors import TABLE, Fault, MeshError, invalid_field
 
 MAX_FRAME_BYTES = 1024 * 1024
@@ -127,9 +127,9 @@ class StreamProtocol:
         self._heard = False
         self._sequence = 0
         self._error: MeshError | None = None
-        # While the stream ends: the latest final, which may be the last.
-        self._held: Segment | None = None
-        self._texts: list[str] = []
+        self._finals: list[Segment] = []
+        # While the stream ends: the latest final, which may be the last, as a message.
+        self._held: dict[str, Any] | None = None
         self._partial = ""
 
     # What the client does
@@ -138,8 +138,8 @@ class StreamProtocol:
         """Take that the client is there."""
         return self._configure({}) if self._query else []
 
-    def text(self, frame: str) -> list[Action]:
-        """Take a text frame."""
+    def text(self, frame: bytes) -> list[Action]:
+        """Take a text frame, as bytes: what comes in one need not be text."""
         if self.phase in (Phase.ENDING, Phase.CLOSED):
             return []
         try:
@@ -189,12 +189,13 @@ class StreamProtocol:
         """
         if self.phase is Phase.CLOSED:
             return []
-        self._texts.append(segment.text)
+        self._finals.append(segment)
         self._partial = ""
+        message = _transcript(segment, lag)
         if self.phase is not Phase.ENDING:
-            return [self._send(_transcript(segment, lag))]
-        before, self._held = self._held, segment
-        return [self._send(_transcript(before, lag))] if before else []
+            return [self._send(message)]
+        before, self._held = self._held, message
+        return [self._send(before)] if before else []
 
     def interim(self, text: str, start: float, end: float, language: str) -> list[Action]:
         """Take what is not final yet: all of it, in place of what was not final before."""
@@ -217,10 +218,8 @@ class StreamProtocol:
             return []
         if self._error is not None:
             return self.failed(self._error)
-        body: dict[str, Any] = {"type": "done", "text": ""}
-        if self._held is not None:
-            body = _transcript(self._held, 0.0)
-        body |= {
+        body: dict[str, Any] = {
+            **(self._held or {"type": "done"}),
             "partial": "",
             "is_final": True,
             "final": True,
@@ -237,7 +236,7 @@ class StreamProtocol:
         """Take that recognition has ended without a result."""
         if self.phase is Phase.CLOSED:
             return []
-        held = [self._send(_transcript(self._held, 0.0))] if self._held else []
+        held = [self._send(self._held)] if self._held else []
         body = {"type": "error", **error_json(error), "transcript": self._transcript}
         if error.retry_after_seconds is not None:
             body["retry_after"] = error.retry_after_seconds
@@ -248,7 +247,7 @@ class StreamProtocol:
 
     @property
     def _transcript(self) -> str:
-        return " ".join(self._texts)
+        return joined(self._finals, translated=self._fields.get("task") == "translate")
 
     def _message(self, message: dict[str, Any]) -> list[Action]:
         action = message.get("action")
@@ -289,7 +288,7 @@ class StreamProtocol:
         return Send({"text": "", **message, "seq": self._sequence})
 
 
-def _parsed(frame: str) -> dict[str, Any]:
+def _parsed(frame: bytes) -> dict[str, Any]:
     if len(frame) > MAX_FRAME_BYTES:
         raise MeshError(Fault.INVALID, f"A frame has up to {MAX_FRAME_BYTES} bytes.", code="frame_too_large")
     try:

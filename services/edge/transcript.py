@@ -110,13 +110,19 @@ class Transcript:
 
     def joined(self, segments: Iterable[Segment]) -> str:
         """Return the text of some of the segments, with spaces between them where the language is written so."""
-        text, unspaced = "", False
-        for segment in segments:
-            if segment.text:
-                follows_unspaced, unspaced = unspaced, self._is_unspaced(segment)
-                text += ("" if not text or (follows_unspaced and unspaced) else " ") + segment.text
-        return text
+        return joined(segments, translated=self.task == "translate")
 
-    def _is_unspaced(self, segment: Segment) -> bool:
-        # A translation is English, whatever the segment was spoken in.
-        return self.task != "translate" and segment.language in UNSPACED_LANGUAGES
+
+def joined(segments: Iterable[Segment], *, translated: bool) -> str:
+    """Return the text of segments, with spaces between them where the language is written so.
+
+    Args:
+        segments: in order.
+        translated: whether the text is in English, whatever was spoken.
+    """
+    text, unspaced = "", False
+    for segment in segments:
+        if segment.text:
+            follows_unspaced, unspaced = unspaced, not translated and segment.language in UNSPACED_LANGUAGES
+            text += ("" if not text or (follows_unspaced and unspaced) else " ") + segment.text
+    return text

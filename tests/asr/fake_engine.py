@@ -44,6 +44,7 @@ class FakeEngine:
         hold: when given, every encoding waits for this event.
         hypothesis: changes what was heard, given the prompt and the temperature.
         seconds_a_window: how long every stage takes for a window.
+        sure: probability of the language that it hears.
     """
 
     longest_context = _CONTEXT_TOKENS
@@ -55,6 +56,7 @@ class FakeEngine:
         hold: threading.Event | None = None,
         hypothesis: Callable[[Hypothesis, Prompt, float], Hypothesis] | None = None,
         seconds_a_window: float = 0.0,
+        sure: float = 0.97,
     ) -> None:
         self.model = model
         self.languages = languages
@@ -67,6 +69,7 @@ class FakeEngine:
         self._hold = hold
         self._change = hypothesis or (lambda heard, prompt, temperature: heard)
         self._seconds_a_window = seconds_a_window
+        self._sure = sure
 
     def context(self, text: str) -> tuple[int, ...]:
         return tuple(range(len(text.split())))
@@ -87,7 +90,8 @@ class FakeEngine:
         if len(self.languages) == 1:
             return {self.languages[0]: 1.0}
         german = np.count_nonzero(part < -_LOUD) > np.count_nonzero(part > _LOUD)
-        return {"en": 0.03, "de": 0.97} if german else {"en": 0.97, "de": 0.03}
+        heard, other = ("de", "en") if german else ("en", "de")
+        return {heard: self._sure, other: 1 - self._sure}
 
     def decode(self, encodings: Sequence[Encoding], prompts: Sequence[Prompt], beam_size: int) -> list[Hypothesis]:
         assert len({encoding.seconds for encoding in encodings}) == 1

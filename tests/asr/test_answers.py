@@ -67,3 +67,34 @@ async def test_who_waits_for_progress_goes_on_with_it_or_with_the_end() -> None:
     waiting = asyncio.create_task(answers.wait_for_progress(50.0))
     in_a_thread(lambda: answers.listener.ended(ValueError("broken")))
     await asyncio.wait_for(waiting, 1)
+
+
+async def test_who_leaves_is_told_no_more_and_what_ended_first_counts() -> None:
+    feeding = asyncio.create_task(forever())
+    left, ended = Answers[str](lambda output: ["new"]), Answers[str](lambda output: ["new"])
+    left.leave()
+    in_a_thread(lambda: left.listener.output(Output()), lambda: left.listener.ended(None))
+    in_a_thread(lambda: ended.listener.output(Output()), lambda: ended.listener.ended(None))
+    await asyncio.sleep(0.05)
+    ended.leave()
+
+    assert [answer async for answer in left.until_the_end(feeding)] == []
+    assert [answer async for answer in ended.until_the_end(feeding)] == ["new"]
+    assert (left.left, ended.left) == (True, False)
+    feeding.cancel()
+
+
+async def test_who_does_not_read_is_waited_for() -> None:
+    feeding = asyncio.create_task(forever())
+    answers = Answers[str](lambda output: ["new"])
+    in_a_thread(*[lambda: answers.listener.output(Output())] * 3)
+    await asyncio.sleep(0.05)
+    waiting = asyncio.create_task(answers.wait_for_reader(1))
+    messages = answers.until_the_end(feeding)
+    await anext(messages)
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+
+    await anext(messages)
+    await asyncio.wait_for(waiting, 1)
+    feeding.cancel()

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from services.asr.resume import from_token, to_token
 from services.asr.session import WindowWork
 from services.asr.transcript import Segment
 from services.audio.pcm import SAMPLE_RATE
+from services.runtime.errors import MeshError
 from tests.asr.fake_engine import FakeEngine, listen, saying, tone
 from tests.asr.stages import advance
 
@@ -215,6 +216,25 @@ def test_silence_shows_nothing_and_computes_nothing(audio: NDArray[np.int16]) ->
     assert not engine.encoded
 
 
+def test_where_speech_is_cut_nothing_is_shown_twice() -> None:
+    told = captions(tone((25, 9000), (2, 0)), speed=2)
+
+    # No more words than half seconds, whatever was cut and is not final yet.
+    assert len(told.of(Interim)) > 10
+    assert all(len(interim.text.split()) <= 2 * (interim.end - interim.start) + 1 for interim in told.of(Interim))
+
+
+def test_parts_of_a_window_become_final_together() -> None:
+    # Every window is parted once; positions lie between windows, never between their parts.
+    engine = FakeEngine(hypothesis=lambda heard, prompt, temperature: replace(heard, complete=len(heard.text) < 30))
+    told = captions(TALK, engine=engine, speed=3, seed=5)
+
+    for position in told.of(Position):
+        rest = continued(TALK, position, ENGLISH, 4096, engine)
+        given = len(told.segments) - len(rest.segments)
+        assert told.segments[given:] == rest.segments
+
+
 def test_speech_begins_and_ends_in_turn() -> None:
     told = captions(TALK)
 
@@ -250,11 +270,17 @@ def test_a_language_may_change_for_good_reason() -> None:
     assert [segment.evidence.language for segment in told.segments] == ["en"] * 4 + ["de"] * 4
 
 
-def continued(audio: NDArray[np.int16], position: Position, options: RecognitionOptions, chunk: int) -> Told:
+def continued(
+    audio: NDArray[np.int16],
+    position: Position,
+    options: RecognitionOptions,
+    chunk: int,
+    engine: FakeEngine | None = None,
+) -> Told:
     """Go on with a stream at a position in another process, with what it needs of the audio."""
     point = from_token(to_token(position.point))
     voice = listen(point.voice, point.known_samples)
-    session = LiveSession(FakeEngine(), options, voice=lambda: voice.state, point=point)
+    session = LiveSession(engine or FakeEngine(), options, voice=lambda: voice.state, point=point)
     computer = Computer(session)
     first = round(position.seconds * SAMPLE_RATE)
     for start in range(first, len(audio), chunk):
@@ -280,6 +306,38 @@ def test_from_every_position_a_stream_goes_on_with_the_same_words(options: Recog
         assert all(segment.start >= position.seconds for segment in rest.segments)
         # Nothing is lost in between: what was given out before lies before what is sent again.
         assert all(segment.end <= position.seconds + 1.0 for segment in undisturbed.segments[:given])
+
+
+def test_a_stream_that_goes_on_within_speech_waits_for_its_audio() -> None:
+    undisturbed = captions(tone((30, 9000), (1, 0)))
+    position = next(p for p in undisturbed.of(Position) if p.point.known_samples > 3 * SAMPLE_RATE)
+    voice = listen(position.point.voice, position.point.known_samples)
+    session = LiveSession(FakeEngine(), ENGLISH, voice=lambda: voice.state, point=position.point)
+    part = tone((1, 9000))
+
+    assert session.flush() == []
+    assert session.feed(part, voice.feed(part)) == []
+    assert session.drain().events == ()
+    with pytest.raises(MeshError, match="missing"):
+        session.finish(voice.finish())
+
+
+def test_the_languages_of_a_stream_go_on_only_where_they_were_detected() -> None:
+    position = captions(TALK).of(Position)[-1]
+
+    with pytest.raises(MeshError, match="language was given"):
+        LiveSession(FakeEngine(), RecognitionOptions(), point=position.point)
+
+
+def test_an_interim_that_failed_is_followed_by_another() -> None:
+    voice = listen()
+    session = LiveSession(FakeEngine(), ENGLISH)
+    audio = tone((2, 9000))
+    (work,) = session.feed(audio, voice.feed(audio))
+    work.started = True
+    session.drop(work)
+
+    assert len(session.feed(audio, voice.feed(audio))) == 1
 
 
 def test_positions_come_in_silence_too_so_that_little_is_kept() -> None:

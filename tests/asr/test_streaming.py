@@ -126,6 +126,25 @@ async def test_a_stream_that_is_sent_away_gets_its_last_token() -> None:
     assert answers[-1].go_away.resume_token == tokens[-1]
 
 
+async def test_a_drain_in_the_middle_of_work_loses_nothing() -> None:
+    hold = threading.Event()
+    answers: list[asr_pb2.StreamingRecognizeResponse] = []
+    with servicer(FakeEngine(hold=hold)) as service:
+        async with calling(service) as stub:
+            async for answer in stub.StreamingRecognize(iter([config(), *audio(TALK)])):
+                answers.append(answer)
+                if answer.HasField("speech_event") and not hold.is_set():
+                    service.drain()
+                    await asyncio.sleep(0.1)
+                    hold.set()
+    go_away = answers[-1].go_away
+
+    assert answers[-1].HasField("go_away")
+    rest = await stream([config(go_away.resume_token), *audio(TALK)])
+    assert [*segments(answers), *segments(rest)] == segments(await stream([config(), *audio(TALK)]))
+
+
+@pytest.mark.slow
 async def test_a_sender_is_held_while_his_audio_waits() -> None:
     second = bytes(2 * 16_000)
     written = 0

@@ -57,6 +57,17 @@ def test_a_partial_counts_for_the_final_that_it_belongs_to() -> None:
     ]
 
 
+def test_words_that_were_taken_back_do_not_count_for_the_next_final() -> None:
+    messages = [
+        partial(1, "i think so you know"),
+        final(3, "I think so, you knew."),
+        partial(3.2, ""),
+        final(9, "know"),
+    ]
+
+    assert words_shown(messages)[-1] == WordShown("know", 1.0, 9, 9, 9)
+
+
 @pytest.mark.parametrize(
     ("messages", "expected"),
     [

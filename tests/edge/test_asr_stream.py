@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -60,6 +60,8 @@ class Script:
 
 
 class Tier:
+    name = "asr"
+
     async def wait_serving(self, seconds: float) -> None:
         pass
 
@@ -68,13 +70,10 @@ async def config() -> asr_pb2.RecognitionConfig:
     return asr_pb2.RecognitionConfig(model="base")
 
 
-async def told(
-    script: Script, *, recovery_seconds: float = 5.0, begin: Callable[[AsrStream], None] = lambda stream: None
-) -> list[StreamEvent]:
+async def told(script: Script, *, recovery_seconds: float = 5.0) -> list[StreamEvent]:
     tier: Any = Tier()
     stream = AsrStream(tier, script.call, config, wait_seconds=1, recovery_seconds=recovery_seconds)
     await stream.feed(bytes(range(200)) * 640)  # four seconds
-    begin(stream)
     stream.end()
     return [event async for event in stream.events()]
 
@@ -116,22 +115,103 @@ async def test_what_was_held_back_is_listed_once() -> None:
     assert [text.end for text in ended.suppressed] == [1.0, 2.0]
 
 
-async def test_a_fault_of_the_request_is_not_tried_again() -> None:
-    script = Script([MeshError(Fault.INVALID, "It is wrong.")], [SUMMARY])
+class Refusing(Script):
+    """An asr that has gone: calls fail before they are accepted, from the second on."""
 
-    with pytest.raises(MeshError, match="wrong"):
-        await told(script)
+    @contextlib.asynccontextmanager
+    async def call(self, requests: AsyncIterator[Any]) -> AsyncIterator[AsyncIterator[Any]]:
+        if self.tokens:
+            self.tokens.append(b"")
+            raise self.error
+        async with super().call(requests) as answers:
+            yield answers
 
-    assert len(script.calls) == 1
+    error: MeshError = LOST
 
 
-async def test_after_a_while_a_loss_is_final() -> None:
-    script = Script(*[[LOST] for _ in range(50)])
+@pytest.mark.parametrize(
+    "error", [LOST, MeshError(Fault.INVALID, "Of another version.", field="resume_token")], ids=["gone", "other"]
+)
+async def test_after_a_while_a_loss_is_final_and_not_the_clients_fault(error: MeshError) -> None:
+    script = Refusing([LOST])
+    script.error = error
+
+    with pytest.raises(MeshError) as ended:
+        await told(script, recovery_seconds=0.5)
+
+    assert ended.value.fault is Fault.UNAVAILABLE
+    assert 2 < len(script.tokens) < 10
+
+
+async def test_losses_that_lie_apart_are_losses_of_their_own() -> None:
+    quiet = Quiet([LOST], [position(0.5, b"token"), LOST], [SUMMARY])
+
+    assert isinstance((await told(quiet, recovery_seconds=0.4))[-1], Ended)
+
+
+class Quiet(Script):
+    """An asr that says little, and takes its time for it."""
+
+    async def _answers(self, requests: AsyncIterator[Any], answers: list[Any]) -> AsyncIterator[Any]:
+        async for answer in super()._answers(requests, answers):
+            yield answer
+            await asyncio.sleep(0.3)
+
+
+async def test_audio_that_ends_every_asr_is_given_up() -> None:
+    script = Script(*[[segment(1), LOST] for _ in range(50)])
 
     with pytest.raises(MeshError, match="gone"):
-        await told(script, recovery_seconds=0.3)
+        await told(script)
 
-    assert len(script.calls) < 49
+    assert len(script.calls) > 40
+
+
+async def test_texts_of_no_length_are_told() -> None:
+    nothing = Response(segment=asr_pb2.Segment(span=to_span(2, 2), text="Bye."))
+    events = await told(Script([segment(2), nothing, SUMMARY]))
+
+    assert [event.segment.text for event in events if isinstance(event, Final)] == ["until 2", "Bye."]
+
+
+async def test_what_is_told_again_shows_no_interim_of_it() -> None:
+    interim = Response(interim=asr_pb2.InterimText(span=to_span(0, 1), text="until", language_code="en"))
+    later = Response(interim=asr_pb2.InterimText(span=to_span(1, 2), text="next", language_code="en"))
+    script = Script([interim, segment(1), LOST], [interim, segment(1), later, segment(2), SUMMARY])
+
+    events = await told(script)
+
+    assert [event.text for event in events if isinstance(event, Interim)] == ["until", "next"]
+    assert [event.segment.text for event in events if isinstance(event, Final)] == ["until 1", "until 2"]
+
+
+async def test_a_refusal_at_the_beginning_is_explained() -> None:
+    tier: Any = Tier()
+
+    @contextlib.asynccontextmanager
+    async def refuse(requests: AsyncIterator[Any]) -> AsyncIterator[AsyncIterator[Any]]:
+        raise MeshError(Fault.INVALID, "It is too long.", field="initial_prompt")
+        yield requests
+
+    def explain(error: MeshError) -> MeshError:
+        return MeshError(error.fault, error.message, field="prompt")
+
+    stream = AsrStream(tier, refuse, config, wait_seconds=1, recovery_seconds=1, explain=explain)
+
+    with pytest.raises(MeshError) as refused:
+        await anext(stream.events())
+
+    assert refused.value.field == "prompt"
+
+
+async def test_when_it_is_over_nothing_waits_for_audio_any_more() -> None:
+    before = len(asyncio.all_tasks())
+    for _ in range(3):
+        with contextlib.suppress(MeshError):
+            await told(Script([MeshError(Fault.INTERNAL, "No.")]))
+    await asyncio.sleep(0.05)
+
+    assert len(asyncio.all_tasks()) == before
 
 
 async def test_a_sender_is_held_while_too_much_waits() -> None:

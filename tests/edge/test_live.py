@@ -211,21 +211,37 @@ async def test_what_is_not_to_be_had_is_told(
     assert socket.close_code == code
 
 
-async def test_a_bad_frame_ends_the_stream_after_its_finals(client: TestClient[Any, Any]) -> None:
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [(b"odd", "odd_byte_count"), (bytes(5 * MAX_FRAME_BYTES), "frame_too_large")],
+    ids=["odd", "large"],
+)
+async def test_a_bad_frame_is_told_after_the_finals(client: TestClient[Any, Any], frame: bytes, code: str) -> None:
     async with client.ws_connect("/v1/stream?language=en") as socket:
         await talk(socket)
-        await socket.send_bytes(b"odd")
+        await socket.send_bytes(frame)
         messages = await rest(socket)
 
     assert text(messages) == WORDS
-    assert messages[-1]["code"] == "odd_byte_count"
+    assert messages[-1]["code"] == code
     assert socket.close_code == 4400
 
 
-async def test_frames_that_are_much_too_large_are_not_read(client: TestClient[Any, Any]) -> None:
+async def test_audio_in_a_text_frame_is_told_after_the_finals(client: TestClient[Any, Any]) -> None:
+    async with client.ws_connect("/v1/stream?language=en") as socket:
+        await talk(socket)
+        await socket._writer.send_frame(bytes(range(256)), WSMsgType.TEXT)
+        messages = await rest(socket)
+
+    assert text(messages) == WORDS
+    assert messages[-1]["code"] == "invalid_message"
+    assert socket.close_code == 4400
+
+
+async def test_frames_that_are_as_large_as_films_are_not_read(client: TestClient[Any, Any]) -> None:
     async with client.ws_connect("/v1/stream?language=en") as socket:
         with contextlib.suppress(ConnectionError):
-            await socket.send_bytes(bytes(5 * MAX_FRAME_BYTES))
+            await socket.send_bytes(bytes(17 * MAX_FRAME_BYTES))
         await rest(socket)
 
     # What we say of it may be lost: the client is still sending when the connection ends.
@@ -256,6 +272,31 @@ async def test_a_stopping_edge_sends_all_finals_first(tmp_path: Path) -> None:
     assert text(messages) == SHORT_WORDS
     assert messages[-1]["code"] == "draining"
     assert socket.close_code == 1013
+
+
+async def test_a_stopping_edge_does_not_wait_for_an_asr_that_is_away(tmp_path: Path) -> None:
+    asr = Asr()
+    async with (
+        edge(asr, spool=tmp_path, drain_seconds=0.5) as client,
+        client.ws_connect("/v1/stream?language=en") as socket,
+    ):
+        await talk(socket, TALK[: 4 * 32_000])
+        while not (first := await socket.receive_json()).get("text"):
+            pass
+        await asr.kill()
+        await client.app.shutdown()
+        messages = await rest(socket)
+
+    assert (messages[-1]["code"], messages[-1]["transcript"]) == ("draining", first["text"])
+    assert socket.close_code == 1013
+
+
+async def test_a_wrong_option_has_the_name_it_has_here(client: TestClient[Any, Any]) -> None:
+    async with client.ws_connect("/v1/stream?language=en") as socket:
+        await socket.send_json({"language": "en", "prompt": "so " * 500})
+        (message,) = await rest(socket)
+
+    assert message["field"] == "prompt"
 
 
 async def test_without_asr_a_stream_is_told_to_come_back(tmp_path: Path) -> None:

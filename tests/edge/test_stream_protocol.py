@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,8 +24,8 @@ from services.edge.transcript import Segment, Word
 from services.runtime.errors import TABLE, Fault, MeshError
 
 ENDED = Ended("en", 5.0, "base")
-CONFIG = '{"language": "en", "model": "base"}'
-STOP = '{"action": "stop"}'
+CONFIG = b'{"language": "en", "model": "base"}'
+STOP = b'{"action": "stop"}'
 
 
 def segment(text: str, start: float = 1.0, end: float = 2.0) -> Segment:
@@ -112,12 +113,21 @@ def test_the_last_message_has_the_last_final_and_the_whole_transcript_and_repeat
     protocol = running()
     before = sent(protocol.final(segment("One."), 0.0))
     protocol.text(STOP)
-    during = sent(protocol.final(segment("Two."), 0.0)) + sent(protocol.final(segment("Three."), 0.0))
+    during = sent(protocol.final(segment("Two."), 0.5)) + sent(protocol.final(segment("Three."), 0.25))
     (last,) = sent(protocol.finished(ENDED))
 
     assert [message["text"] for message in [*before, *during, last]] == ["One.", "Two.", "Three."]
+    assert [message["lag"] for message in [*before, *during, last]] == [0.0, 0.5, 0.25]
     assert last["transcript"] == "One. Two. Three."
     assert [key for message in [*before, *during] for key in ("is_final", "final") if key in message] == []
+
+
+def test_the_transcript_of_a_script_without_spaces_has_none() -> None:
+    protocol = running()
+    for text in ("今天", "很好"):
+        protocol.final(replace(segment(text), language="zh"), 0.0)
+
+    assert sent(protocol.finished(ENDED))[0]["transcript"] == "今天很好"
 
 
 def test_when_all_was_said_before_the_last_message_has_no_text() -> None:
@@ -145,10 +155,10 @@ def test_another_configuration_counts_until_audio_has_come() -> None:
     protocol = StreamProtocol({"model": "base"})
     protocol.connected()
 
-    assert protocol.text('{"language": "de"}') == [Open({"model": "base", "language": "de"})]
-    assert protocol.text('{"language": "de"}') == []
+    assert protocol.text(b'{"language": "de"}') == [Open({"model": "base", "language": "de"})]
+    assert protocol.text(b'{"language": "de"}') == []
     protocol.binary(b"12")
-    assert protocol.text('{"language": "en"}') == [EndOfAudio()]
+    assert protocol.text(b'{"language": "en"}') == [EndOfAudio()]
     assert sent(protocol.finished(ENDED))[0]["code"] == "already_configured"
 
 
@@ -162,7 +172,7 @@ def test_another_configuration_counts_until_audio_has_come() -> None:
     ],
 )
 def test_what_a_configuration_may_hold(config: dict[str, Any], fields: dict[str, str]) -> None:
-    assert StreamProtocol({}).text(json.dumps(config)) == [Open(fields)]
+    assert StreamProtocol({}).text(json.dumps(config).encode()) == [Open(fields)]
 
 
 @pytest.mark.parametrize(
@@ -182,7 +192,7 @@ def test_what_a_configuration_may_hold(config: dict[str, Any], fields: dict[str,
 def test_what_it_may_not_is_told(config: dict[str, Any], field: str) -> None:
     protocol = StreamProtocol({})
 
-    actions = protocol.text(json.dumps(config))
+    actions = protocol.text(json.dumps(config).encode())
 
     assert sent(actions)[0]["field"] == field
     assert actions[-1] == Close(4400)
@@ -193,13 +203,14 @@ def test_what_it_may_not_is_told(config: dict[str, Any], field: str) -> None:
     [
         (lambda protocol: protocol.binary(b"123"), "odd_byte_count"),
         (lambda protocol: protocol.binary(bytes(MAX_FRAME_BYTES + 2)), "frame_too_large"),
-        (lambda protocol: protocol.text(" " * (MAX_FRAME_BYTES + 1)), "frame_too_large"),
-        (lambda protocol: protocol.text("UklGRg=="), "invalid_message"),
-        (lambda protocol: protocol.text("[]"), "invalid_message"),
-        (lambda protocol: protocol.text("[" * 100_000), "invalid_message"),
-        (lambda protocol: protocol.text('{"action": "dance"}'), "invalid_field"),
-        (lambda protocol: protocol.text('{"action": ["stop"]}'), "invalid_field"),
-        (lambda protocol: protocol.text('{"action": "stop", "now": 1}'), "invalid_field"),
+        (lambda protocol: protocol.text(b" " * (MAX_FRAME_BYTES + 1)), "frame_too_large"),
+        (lambda protocol: protocol.text(b"UklGRg=="), "invalid_message"),
+        (lambda protocol: protocol.text(b"\xff\xfe\x00\x01"), "invalid_message"),
+        (lambda protocol: protocol.text(b"[]"), "invalid_message"),
+        (lambda protocol: protocol.text(b"[" * 100_000), "invalid_message"),
+        (lambda protocol: protocol.text(b'{"action": "dance"}'), "invalid_field"),
+        (lambda protocol: protocol.text(b'{"action": ["stop"]}'), "invalid_field"),
+        (lambda protocol: protocol.text(b'{"action": "stop", "now": 1}'), "invalid_field"),
     ],
 )
 def test_what_is_wrong_ends_the_stream_after_its_finals(
@@ -229,19 +240,19 @@ def test_a_failure_closes_with_its_code(fault: Fault) -> None:
 def test_flush_and_keepalive() -> None:
     protocol = running()
 
-    assert protocol.text('{"action": "flush"}') == []
+    assert protocol.text(b'{"action": "flush"}') == []
     protocol.binary(b"12")
-    assert protocol.text('{"action": "flush"}') == [Flush()]
-    assert protocol.text('{"action": "keepalive"}') == []
+    assert protocol.text(b'{"action": "flush"}') == [Flush()]
+    assert protocol.text(b'{"action": "keepalive"}') == []
 
 
 STEPS: dict[str, Callable[[StreamProtocol, int], list[Action]]] = {
-    "config": lambda protocol, n: protocol.text(json.dumps({"language": ["en", "de"][n % 2]})),
-    "bad config": lambda protocol, n: protocol.text('{"speed": 3}'),
+    "config": lambda protocol, n: protocol.text(json.dumps({"language": ["en", "de"][n % 2]}).encode()),
+    "bad config": lambda protocol, n: protocol.text(b'{"speed": 3}'),
     "audio": lambda protocol, n: protocol.binary(b"ab" * n),
     "odd": lambda protocol, n: protocol.binary(b"abc"),
-    "noise": lambda protocol, n: protocol.text("noise"),
-    "flush": lambda protocol, n: protocol.text('{"action": "flush"}'),
+    "noise": lambda protocol, n: protocol.text(b"\xff\x00noise"),
+    "flush": lambda protocol, n: protocol.text(b'{"action": "flush"}'),
     "stop": lambda protocol, n: protocol.text(STOP),
     "left": lambda protocol, n: protocol.left(),
     "idle": lambda protocol, n: protocol.wrong(MeshError(Fault.IDLE, "Nothing came.")),
