@@ -28,6 +28,18 @@ LONGEST_SEARCH_SECONDS = 30.0
 SEARCH_SPAN_SECONDS = 30.0
 """Stretch of the recording, from its first speech on, after which it is taken however little speech there was."""
 
+HASTY_SPEECH_SECONDS = 1.0
+"""Speech after which a live stream's first words get a language, when it is more probable than all others together.
+
+Of 60 English, French, Spanish, German and Russian clips the likeliest language was right for 75 % after 0.6 s, 92 %
+after 1.0 s, and 98 % of those where it had more than 0.5 then; of those with more than 0.9 after 0.6 s for 96 %."""
+
+HASTY_LONGEST_SECONDS = 2.0
+"""Speech after which they get one in any case."""
+
+HASTY_SPAN_SECONDS = 4.0
+"""Stretch of the stream, from its first speech on, after which they get one however little speech there was."""
+
 NEW_LANGUAGE_COST = 4.2
 """What it costs (in nats) to change into a language that nothing before was in.
 
@@ -46,6 +58,8 @@ _NEXT_TO_NOTHING = 1e-6
 _FULL_WEIGHT_SECONDS = 1.2
 _LONG_SECONDS = 4.0
 _LONG_WEIGHT = 2.0
+_LIKELY = 0.5
+_OBVIOUS = 0.9
 
 
 @dataclass(frozen=True)
@@ -79,9 +93,11 @@ class Decision:
 
 @dataclass(frozen=True)
 class LanguageState:
-    """What the windows before number `decided` have told; all of them are decided on."""
+    """What a hasty tracker knows when the windows before number `decided` are decided on."""
 
     decided: int = 0
+    weighed: int = 0
+    """Windows that the evidence comes from; some of them may not be decided on."""
     evidence: Mapping[str, float] = field(default_factory=dict)
     """Weighed log odds of each language."""
     speech: float = 0.0
@@ -98,8 +114,8 @@ class LanguageTracker:
     Windows are numbered from 0. Decisions come in order; some come only when later windows were heard.
 
     Args:
-        hasty: every window is decided on at once: until the recording's language is settled, it is the likeliest
-            by all that was heard so far.
+        hasty: windows are decided on at once, but for the first ones, which wait for a second of speech or a few
+            seconds. Until the recording's language is settled, it is the likeliest by all that was heard so far.
         state: where another tracker stood, to go on from there; only a hasty one can.
     """
 
@@ -108,8 +124,9 @@ class LanguageTracker:
         self._hasty = hasty
         self._heard: dict[int, HeardWindow] = {}
         self._evidence_count: int | None = None
-        self._weighed = state.decided
+        self._weighed = state.weighed
         self._decided = state.decided
+        self._ready = state.decided > 0
         self._evidence = dict(state.evidence)
         self._speech = state.speech
         self._now = state.now
@@ -131,11 +148,14 @@ class LanguageTracker:
         """The language that was decided on last; the recording's first once that is settled, None before."""
         return self._now
 
-    def guess(self, heard: Heard) -> str:
-        """Return the likeliest language of speech that is not over yet. Changes nothing."""
+    def guess(self, heard: Heard) -> str | None:
+        """Return the likeliest language of speech that is not over yet; None when it is too soon. Changes nothing."""
         if self._now is not None:
             return _likeliest_path([heard], self._now, self._known)[0]
-        return max(heard.odds, key=lambda code: self._evidence.get(code, 0.0) + _gain(heard, code))
+        together = {code: self._evidence.get(code, 0.0) + _gain(heard, code) for code in heard.odds}
+        code, probability = _likeliest(together)
+        enough = self._speech + heard.seconds >= HASTY_SPEECH_SECONDS and probability >= _LIKELY
+        return code if self._ready or enough or heard.odds[code] >= _OBVIOUS else None
 
     def hear(self, number: int, window: HeardWindow) -> list[list[Decision]]:
         """Take the odds of window `number`; return what is due now: for windows in order, for each utterance."""
@@ -160,11 +180,10 @@ class LanguageTracker:
             self._weigh(whole)
             self._weighed += 1
             self._settle()
-            if self._hasty and self._now is None:
-                decisions.append(self._for_now())
-                self._remember()
+            decisions += self._for_now()
         if self._now is None and self._weighed == self._evidence_count:
             self._settle()
+            decisions += self._for_now()
         while self._now is not None and self._decided in self._heard:
             utterances = self._heard.pop(self._decided).utterances
             path = _likeliest_path(utterances, self._now, self._known)
@@ -179,15 +198,28 @@ class LanguageTracker:
 
     def _remember(self) -> None:
         if self._hasty:
+            known = tuple(sorted(self._known))
             self._states[self._decided] = LanguageState(
-                self._decided, dict(self._evidence), self._speech, self._now, tuple(sorted(self._known))
+                self._decided, self._weighed, dict(self._evidence), self._speech, self._now, known
             )
 
-    def _for_now(self) -> list[Decision]:
-        utterances = self._heard.pop(self._decided).utterances
-        self._decided += 1
-        likeliest = max(self._evidence, key=lambda language: self._evidence[language])
-        return [Decision(likeliest, heard.odds.get(likeliest, 0.0)) for heard in utterances]
+    def _for_now(self) -> list[list[Decision]]:
+        """Return a hasty tracker's decisions on what was weighed, if that is enough to decide on anything."""
+        if not self._hasty or self._now is not None or not self._evidence:
+            return []
+        likeliest, probability = _likeliest(self._evidence)
+        self._ready = self._ready or (
+            (self._speech >= HASTY_SPEECH_SECONDS and probability >= _LIKELY)
+            or self._speech >= HASTY_LONGEST_SECONDS
+            or self._weighed == self._evidence_count
+        )
+        decisions: list[list[Decision]] = []
+        while self._ready and self._decided < self._weighed:
+            utterances = self._heard.pop(self._decided).utterances
+            self._decided += 1
+            self._remember()
+            decisions.append([Decision(likeliest, heard.odds.get(likeliest, 0.0)) for heard in utterances])
+        return decisions
 
     def _weigh(self, window: Heard) -> None:
         for language in window.odds:
@@ -197,13 +229,19 @@ class LanguageTracker:
     def _settle(self) -> None:
         if not self._evidence:
             return
-        likeliest = max(self._evidence, key=lambda language: self._evidence[language])
-        top = self._evidence[likeliest]
-        probability = 1.0 / sum(math.exp(value - top) for value in self._evidence.values())
+        likeliest, probability = _likeliest(self._evidence)
         sure = self._speech >= ENOUGH_SPEECH_SECONDS and probability >= SURE
-        if sure or self._weighed == self._evidence_count or self._speech >= LONGEST_SEARCH_SECONDS:
+        # A live stream has no last window after which it would be too late.
+        last = self._weighed == self._evidence_count and not self._hasty
+        if sure or last or self._speech >= LONGEST_SEARCH_SECONDS:
             self._now = likeliest
             self._known.add(likeliest)
+
+
+def _likeliest(evidence: Mapping[str, float]) -> tuple[str, float]:
+    """Return the likeliest language by log odds, and its probability."""
+    likeliest = max(evidence, key=lambda language: evidence[language])
+    return likeliest, 1.0 / sum(math.exp(value - evidence[likeliest]) for value in evidence.values())
 
 
 def _gain(heard: Heard, language: str) -> float:

@@ -246,7 +246,11 @@ class LiveSession:
             return []
         work.encoding = encoding
         if heard is not None and heard.whole is not None:
-            work.decision = Decision(self._final.tracker.guess(heard.whole), 0.0)
+            language = self._final.tracker.guess(heard.whole)
+            if language is None:
+                # A language that was too soon to tell shows words that nobody said.
+                return self._next_after(work)
+            work.decision = Decision(language, 0.0)
         assert work.decision is not None
         work.prompt = self.engine.prompt(
             work.decision.language, self.options.task, self._final.context, timestamps=False
@@ -260,9 +264,8 @@ class LiveSession:
             return self._final.decoded(work, hypothesis)
         if work is not self._interim:
             return []
-        self._interim = None
         self._show(work, hypothesis)
-        return self._next_interim()
+        return self._next_after(work)
 
     def aligned(self, work: WindowWork, words: Sequence[AlignedWord]) -> list[WindowWork]:
         """Take the words of a window."""
@@ -352,11 +355,17 @@ class LiveSession:
         )
         return [self._interim]
 
+    def _next_after(self, work: WindowWork) -> list[WindowWork]:
+        """Return the next interim to compute once this one is done with."""
+        assert self._speaking is not None
+        self._speaking.heard_until = work.window.speech[-1][1]
+        self._interim = None
+        return self._next_interim()
+
     def _show(self, work: WindowWork, hypothesis: Hypothesis) -> None:
         utterance = self._speaking
         assert utterance is not None
         assert work.decision is not None
-        utterance.heard_until = work.window.speech[-1][1]
         # It is taken back in a moment if it is wrong, so one sign against it is enough not to show it at all.
         if not is_good(hypothesis) or not has_words(hypothesis.text):
             return

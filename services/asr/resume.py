@@ -110,6 +110,7 @@ def _session(head: dict[str, Any], heard: list[list[float]]) -> SessionState:
             now=_number(given["now"]),
             language=LanguageState(
                 decided=int(language["decided"]),
+                weighed=int(language["weighed"]),
                 evidence=_numbers(language["evidence"]),
                 speech=_number(language["speech"]),
                 now=None if language["now"] is None else str(language["now"]),
@@ -138,6 +139,8 @@ def _is_lawful(point: ResumePoint) -> bool:
         and 0 <= session.given.now <= session.received / SAMPLE_RATE
         and session.given.windows >= 0
         and session.given.language.decided in (0, session.given.windows)
+        # Once the language is settled, nothing is weighed any more.
+        and (session.given.language.now is not None or session.given.language.decided <= session.given.language.weighed)
     )
 
 

@@ -23,7 +23,15 @@ import numpy as np
 from services.asr import segments
 from services.asr.engine import AlignedWord, Encoding, Engine, Hypothesis, Prompt, Task
 from services.asr.fallback import Attempt, Next, Trial, after_holes, best, next_step
-from services.asr.language import SEARCH_SPAN_SECONDS, Decision, Heard, HeardWindow, LanguageState, LanguageTracker
+from services.asr.language import (
+    HASTY_SPAN_SECONDS,
+    SEARCH_SPAN_SECONDS,
+    Decision,
+    Heard,
+    HeardWindow,
+    LanguageState,
+    LanguageTracker,
+)
 from services.asr.options import RecognitionOptions, check
 from services.asr.scheduler import Stage
 from services.asr.suppression import has_words, segment_signs, verdict, window_signs
@@ -196,6 +204,7 @@ class Session:
         self.windower = Windower(rules, state.windower)
         self.tracker = LanguageTracker(hasty=live, state=state.given.language)
         self._live = live
+        self._search_span = round((HASTY_SPAN_SECONDS if live else SEARCH_SPAN_SECONDS) * SAMPLE_RATE)
         # What came last, in pieces; windows to come begin at `needed_from` of the windower at the earliest.
         self._pcm: deque[NDArray[np.int16]] = deque()
         self._samples = self._pcm_start = self.windower.needed_from
@@ -238,8 +247,7 @@ class Session:
         works = self._new(self.windower.feed(frames) + self.windower.finish(self._samples))
         self._ended = True
         self._pcm.clear()
-        # A live one has decided on all that it has heard, and what comes later must not depend on when it is heard.
-        return works if self._live else works + self._decided(self.tracker.settle_by(self.windows))
+        return works + self._decided(self.tracker.settle_by(self.windows))
 
     # What was computed
 
@@ -386,7 +394,7 @@ class Session:
             self.windows += 1
             if self._first_speech is None:
                 self._first_speech = window.start
-            if window.start < self._first_speech + round(SEARCH_SPAN_SECONDS * SAMPLE_RATE):
+            if window.start < self._first_speech + self._search_span:
                 self._early_windows += 1
             self.speech_seconds += window.speech_seconds
             works.append(work)
@@ -401,9 +409,9 @@ class Session:
         By the windows that begin within a span, once all of them are known: so it does not depend on how the
         audio was divided.
         """
-        if self._first_speech is None or self._live:
+        if self._first_speech is None:
             return []
-        last = self._first_speech + round(SEARCH_SPAN_SECONDS * SAMPLE_RATE)
+        last = self._first_speech + self._search_span
         if self.windower.needed_from < last:
             return []
         return self._decided(self.tracker.settle_by(self._early_windows))
@@ -504,9 +512,11 @@ class Session:
         # A translation has its words where they stand in English.
         speech = work.speech if self.options.task is Task.TRANSCRIBE else [(0.0, work.seconds)]
         evidence = self._evidence(work, taken.hypothesis)
+        before = ""
         for group in segments.cut(clamp_to_speech(taken.words, work.utterances)):
             text = "".join(word.text for word in group).strip()
-            reason = verdict(segment_signs(group, speech))
+            reason = verdict(segment_signs(group, speech, before))
+            before = text
             if reason is not None:
                 yield Suppressed(start + group[0].start, start + group[-1].end, text, reason)
             else:

@@ -35,7 +35,7 @@ class Sign(Enum):
     GUESSED = auto()
     """The model was unsure of its tokens."""
     REPEATS = auto()
-    """The text repeats itself, at every temperature that was tried."""
+    """The text repeats itself, at every temperature that was tried; or a segment the one before it."""
     HURRIED = auto()
     """It is longer than anybody could speak in the time."""
     STOCK_PHRASE = auto()
@@ -57,26 +57,30 @@ def window_signs(hypothesis: Hypothesis, speech_seconds: float, speech_probabili
         Sign.NO_SPEECH: hypothesis.no_speech_probability > NO_SPEECH_LIMIT,
         Sign.GUESSED: hypothesis.average_log_probability < LOG_PROBABILITY_LIMIT,
         Sign.REPEATS: repeats(hypothesis),
-        Sign.HURRIED: len(hypothesis.text) > _FASTEST_CHARACTERS_PER_SECOND * max(speech_seconds, 0.5),
+        Sign.HURRIED: _is_hurried(hypothesis.text, speech_seconds),
         Sign.STOCK_PHRASE: is_stock_phrase(hypothesis.text),
     }
     return frozenset(sign for sign, there in present.items() if there)
 
 
-def segment_signs(words: Sequence[AlignedWord], speech: Sequence[Span]) -> frozenset[Sign]:
-    """Return what speaks against a segment of a window, by where its words lie.
+def segment_signs(words: Sequence[AlignedWord], speech: Sequence[Span], before: str = "") -> frozenset[Sign]:
+    """Return what speaks against a segment of a window, by where its words lie and what was said before it.
 
     Args:
         words: of the segment, not empty.
         speech: stretches of speech on the same clock.
+        before: text of the segment before it in the window, if there is one.
     """
+    text = "".join(word.text for word in words)
     seconds = sum(word.end - word.start for word in words)
     inside = sum(overlap(word.start, word.end, speech) for word in words)
     probability = sum(word.probability for word in words) / len(words)
     present = {
         Sign.OUTSIDE: inside < _OUTSIDE_SHARE * seconds if seconds else not _touches(words[0].start, speech),
         Sign.GUESSED: probability < _IMPROBABLE_WORDS,
-        Sign.STOCK_PHRASE: is_stock_phrase("".join(word.text for word in words)),
+        Sign.REPEATS: bool(before) and _plain(text) == _plain(before),
+        Sign.HURRIED: _is_hurried(text, words[-1].end - words[0].start),
+        Sign.STOCK_PHRASE: is_stock_phrase(text),
     }
     return frozenset(sign for sign, there in present.items() if there)
 
@@ -103,6 +107,10 @@ def has_words(text: str) -> bool:
 def is_stock_phrase(text: str) -> bool:
     """Return whether a text is nothing but a phrase that Whisper is known to invent."""
     return _plain(text) in _STOCK_PHRASES
+
+
+def _is_hurried(text: str, seconds: float) -> bool:
+    return len(text) > _FASTEST_CHARACTERS_PER_SECOND * max(seconds, 0.5)
 
 
 def _touches(moment: float, speech: Sequence[Span]) -> bool:

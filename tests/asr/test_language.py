@@ -288,13 +288,14 @@ def test_the_languages_are_those_of_the_likeliest_path(german_before: bool, utte
 def at_once(*windows: HeardWindow, state: LanguageState | None = None) -> str:
     tracker = LanguageTracker(hasty=True, state=state)
     first = state.decided if state else 0
-    due = [tracker.hear(first + number, window) for number, window in enumerate(windows)]
-    assert all(len(decisions) == 1 for decisions in due)
-    return " ".join(decision.language for ((decision, *_),) in due)
+    due = [decisions for number, window in enumerate(windows) for decisions in tracker.hear(first + number, window)]
+    due += tracker.settle_by(first + len(windows))
+    assert len(due) == len(windows)
+    return " ".join(decision.language for (decision, *_) in due)
 
 
 def test_a_hasty_tracker_decides_at_once_by_all_that_was_heard() -> None:
-    assert at_once(whole(1.0, en=0.6), whole(1.0, de=0.5), whole(1.0, de=0.9)) == "en en de"
+    assert at_once(whole(1.2, en=0.6), whole(1.0, de=0.5), whole(1.2, de=0.9)) == "en en de"
 
 
 def test_a_hasty_tracker_settles_when_it_is_sure_and_then_does_not_flicker() -> None:
@@ -308,6 +309,31 @@ def test_a_hasty_tracker_decides_in_order_whatever_is_heard_first() -> None:
     assert [[d.language for d in decisions] for decisions in tracker.hear(0, whole(2.0, en=0.8))] == [["en"], ["de"]]
 
 
+def test_the_first_words_of_a_hasty_tracker_wait_for_more() -> None:
+    tracker = LanguageTracker(hasty=True)
+
+    assert tracker.hear(0, whole(0.3, fr=0.6)) == []
+    assert [[d.language for d in decisions] for decisions in tracker.hear(1, whole(0.9, en=0.9))] == [["en"], ["en"]]
+    assert [[d.language for d in decisions] for decisions in tracker.hear(2, whole(0.3, en=0.4))] == [["en"]]
+
+
+def test_or_until_nothing_more_comes_for_a_while() -> None:
+    tracker = LanguageTracker(hasty=True)
+    tracker.hear(0, whole(0.3, fr=0.6))
+
+    assert [[d.language for d in decisions] for decisions in tracker.settle_by(1)] == [["fr"]]
+    assert tracker.language is None
+    assert tracker.guess(heard(0.3, en=0.5)) == "fr"
+
+
+def test_what_is_too_short_to_tell_is_not_guessed() -> None:
+    tracker = LanguageTracker(hasty=True)
+
+    assert tracker.guess(heard(0.6, de=0.8)) is None
+    assert tracker.guess(heard(0.6, de=0.95)) == "de"
+    assert tracker.guess(heard(1.0, de=0.8)) == "de"
+
+
 @given(st.lists(st.tuples(st.floats(0.2, 9), st.sampled_from(CODES), st.floats(0.35, 1.0)), min_size=1), st.data())
 def test_another_tracker_goes_on_from_a_state(heards: list[tuple[float, str, float]], data: st.DataObject) -> None:
     windows = [whole(seconds, **{code: odds}) for seconds, code, odds in heards]
@@ -315,6 +341,7 @@ def test_another_tracker_goes_on_from_a_state(heards: list[tuple[float, str, flo
     tracker = LanguageTracker(hasty=True)
     for number, one in enumerate(windows):
         tracker.hear(number, one)
+    tracker.settle_by(len(windows))
 
     rest = at_once(*windows[place:], state=tracker.state_after(place))
 
@@ -323,8 +350,6 @@ def test_another_tracker_goes_on_from_a_state(heards: list[tuple[float, str, flo
 
 def test_what_is_not_over_is_guessed_by_what_was_heard_before() -> None:
     tracker = LanguageTracker(hasty=True)
-    assert tracker.guess(heard(0.6, de=0.6)) == "de"
-
     tracker.hear(0, ENGLISH)
 
     assert tracker.guess(heard(0.6, de=0.6)) == "en"

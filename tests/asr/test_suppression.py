@@ -88,6 +88,20 @@ def test_a_segment_is_judged_by_all_its_words() -> None:
     assert segment_signs(words(("Thank", 0.0, 0.2), ("you.", 0.2, 1.0)), [(0.0, 1.0)]) == {Sign.STOCK_PHRASE}
 
 
+def test_a_segment_that_says_the_one_before_it_again_repeats() -> None:
+    again = words(("Leave", 0.0, 0.5), ("now!", 0.5, 1.0))
+
+    assert segment_signs(again, [(0.0, 1.0)], "leave now") == {Sign.REPEATS}
+    assert segment_signs(again, [(0.0, 1.0)], "leave it") == frozenset()
+
+
+def test_a_sentence_in_no_time_is_hurried_a_word_is_not() -> None:
+    sentence = words(*[(word, 1.0, 1.0) for word in ["We", "should", "leave", "on", "Friday,", "I", "think."]])
+
+    assert segment_signs(sentence, [(0.0, 1.0)]) == {Sign.HURRIED}
+    assert segment_signs(words(("No.", 1.0, 1.0)), [(0.0, 1.0)]) == frozenset()
+
+
 # --- what follows from them ---
 
 
@@ -128,6 +142,12 @@ def test_clear_speech_is_kept_however_much_the_model_doubts_that_there_is_any(no
 def test_mumbling_in_the_middle_of_speech_is_kept() -> None:
     assert verdict(window_signs(replace(SAID, average_log_probability=-1.8), 2.5, 0.9)) is None
     assert verdict(segment_signs(words(("perhaps", 1.0, 1.5), probability=0.1), [(0.0, 9.0)])) is None
+
+
+def test_a_sentence_that_is_written_twice_but_said_once_is_written_once() -> None:
+    again = words(*[(word, 9.0, 9.0) for word in ["We", "should", "leave", "on", "Friday."]])
+
+    assert verdict(segment_signs(again, [(0.0, 9.0)], "We should leave on Friday.")) is Reason.REPETITION
 
 
 def test_who_says_thank_you_is_heard() -> None:
