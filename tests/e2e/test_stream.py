@@ -109,6 +109,7 @@ def test_who_closes_gets_the_rest(mesh: Mesh, pcm: bytes, undisturbed: str) -> N
         with socket.send_context():
             socket.protocol.send_close(1000)
         messages = [json.loads(message) for message in socket]
+        socket.socket.close()
 
     assert messages[-1]["transcript"] == undisturbed
 
