@@ -188,7 +188,8 @@ class StreamingRecognitionConfig(_message.Message):
     """Leaves interim texts out."""
     resume_token: _builtins.bytes
     """Goes on where another stream with the same configuration broke off: the `resume_token` of its last
-    StreamPosition. The first audio is then that from the position's offset on.
+    StreamPosition. The first audio is then that from the position's offset on; texts that came after that
+    position come again.
     """
     @_builtins.property
     def recognition(self) -> Global___RecognitionConfig:
@@ -366,7 +367,9 @@ class InterimText(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     LANGUAGE_CODE_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """The text that two successive hypotheses agree on."""
+    """The text as far as it is steady: what two successive hypotheses of an utterance agree on, or its first
+    hypothesis but for the last word.
+    """
     language_code: _builtins.str
     """Code of the language it was recognized in; empty when there is no text."""
     @_builtins.property
@@ -475,7 +478,7 @@ class GoAway(_message.Message):
 
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     resume_token: _builtins.bytes
-    """The token of the last StreamPosition; empty when there was none."""
+    """The token of the last StreamPosition, or the one that the stream began with; empty when there was none."""
     def __init__(
         self,
         *,
