@@ -42,6 +42,8 @@ class TranscribeOptions:
     language: str | None
     """Language code, or None to detect it."""
     diarize: bool
+    diarize_asked: bool
+    """Whether the caller said so himself. Where not, a transcript without speakers is better than none."""
     speakers: int
     """Expected number of speakers; 0 to find out."""
     response_format: str
@@ -91,6 +93,7 @@ def parse_options(fields: Mapping[str, str], models: Sequence[ServedModel]) -> T
         model=model.id,
         language=_language(fields.get("language"), model),
         diarize=_take(fields, "diarize", _boolean, default=True),
+        diarize_asked="diarize" in fields,
         speakers=_take(fields, "speakers", _speakers, default=0),
         response_format=_take(fields, "response_format", _response_format, default="json"),
         task=_take(fields, "task", _task, default="transcribe"),

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from services.edge.clients import AsrClient, Diarization, DiarizeClient, Recognition
@@ -11,12 +11,18 @@ from services.edge.media import DecodeLimits, decode
 from services.edge.merge import merge
 from services.edge.spool import SpoolFile
 from services.edge.transcript import Transcript
-from services.runtime.errors import MeshError
+from services.runtime.errors import Fault, MeshError
+from services.runtime.logs import get_logger
 
 T = TypeVar("T")
 
 OnProgress = Callable[[str, float], None]
 """Takes the stage (`decoding` or `transcribing`) and the share of it that is done, 0 to 1."""
+
+DIARIZATION_UNAVAILABLE = "diarization_unavailable"
+"""Warning on a transcript without speakers that was to have them."""
+
+_PASSING = (Fault.UNAVAILABLE, Fault.TOO_SLOW, Fault.OVERLOADED)
 
 # At 256 KiB a chunk: how far the decoder may run ahead of the slower of the two services.
 _CHUNKS_AHEAD = 4
@@ -50,14 +56,39 @@ async def transcribe(
     Raises:
         MeshError: the file is no recording that can be read, or a service failed.
     """
+    wanted = options.diarize
     await mesh.asr.tier.wait_serving(mesh.tier_wait_seconds)
-    if options.diarize:
-        await mesh.diarize.tier.wait_serving(mesh.tier_wait_seconds)
+    if options.diarize and not await _diarize_serves(mesh, options):
+        options = replace(options, diarize=False)
     progress("decoding", 0.0)
     async with decode(file.fileno(), DecodeLimits(max_seconds=mesh.max_audio_seconds)) as decoding:
         await decoding.probe()
         recognition, diarization = await _listen(mesh, decoding.pcm(), options, caller, request_id, progress)
-    return _merged(options, recognition, diarization, tuple(warning.message for warning in decoding.warnings))
+    warnings = tuple(warning.message for warning in decoding.warnings)
+    missing = wanted and diarization is None
+    return _merged(options, recognition, diarization, (*warnings, *([DIARIZATION_UNAVAILABLE] if missing else [])))
+
+
+async def _diarize_serves(mesh: Mesh, options: TranscribeOptions) -> bool:
+    """Wait for diarize; return whether it serves, or raise where the caller asked for it."""
+    try:
+        await mesh.diarize.tier.wait_serving(mesh.tier_wait_seconds)
+    except MeshError:
+        if options.diarize_asked:
+            raise
+        return False
+    return True
+
+
+async def _diarized(diarizing: Awaitable[Diarization], options: TranscribeOptions) -> Diarization | None:
+    """Return who speaks when; None where nobody asked for it and diarize is gone, too slow or full."""
+    try:
+        return await diarizing
+    except MeshError as error:
+        if options.diarize_asked or error.fault not in _PASSING:
+            raise
+        get_logger().warning("diarization_unavailable", fault=error.fault.value)
+        return None
 
 
 async def _listen(
@@ -76,12 +107,12 @@ async def _listen(
     try:
         async with asyncio.TaskGroup() as tasks:
             hearing = tasks.create_task(_fed(heard, recognizing))
-            diarizing: asyncio.Task[Diarization] | None = None
+            diarizing: asyncio.Task[Diarization | None] | None = None
             if options.diarize:
                 telling = mesh.diarize.diarize(
                     spoken.chunks(), speakers=options.speakers, request_id=request_id, progress=done.share()
                 )
-                diarizing = tasks.create_task(_fed(spoken, telling))
+                diarizing = tasks.create_task(_fed(spoken, _diarized(telling, options)))
             await _pump(pcm, [heard, spoken] if options.diarize else [heard])
     except* MeshError as group:
         raise _first(group) from None

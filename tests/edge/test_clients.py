@@ -19,6 +19,7 @@ OPTIONS = TranscribeOptions(
     model="base",
     language=None,
     diarize=False,
+    diarize_asked=True,
     speakers=0,
     response_format="json",
     task="transcribe",

@@ -22,6 +22,7 @@ def test_the_contracts_defaults() -> None:
         model="large-v3-turbo",
         language=None,
         diarize=True,
+        diarize_asked=False,
         speakers=0,
         response_format="json",
         task="transcribe",
@@ -30,6 +31,11 @@ def test_the_contracts_defaults() -> None:
         beam_size=0,
         word_timestamps=True,
     )
+
+
+@pytest.mark.parametrize("value", ["true", "false"])
+def test_who_speaks_of_speakers_has_asked(value: str) -> None:
+    assert parse_options({"diarize": value}, [_BASE]).diarize_asked
 
 
 def test_without_the_contracts_model_the_default_is_the_first_served() -> None:

@@ -3,15 +3,18 @@ import hashlib
 import json
 import threading
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 import srt
 import webvtt
 
+from services.diarize.engine import Diarization
 from services.edge.keys import Caller, opaque_name
-from services.runtime.errors import invalid_field
+from services.runtime.errors import Fault, MeshError, invalid_field
 from speechmesh.asr.v1 import asr_pb2
+from tests.diarize.fake_engine import FakeDiarizer
 from tests.edge.fake_mesh import AUTH, KEY, FakeAsr, FakeMesh, form, post, spooled, tone
 from tests.summarize.fake_engine import FakeSummarizer
 
@@ -236,18 +239,47 @@ async def test_anonymous_callers_can_be_shut_out(tmp_path: Path) -> None:
     assert (without.status, with_key.status) == (401, 200)
 
 
+class FullDiarizer(FakeDiarizer):
+    """Has no room for anybody."""
+
+    def diarize(self, *_: Any) -> Diarization:
+        raise MeshError(Fault.OVERLOADED, "Too many are waiting.", code="queue_full")
+
+
 @pytest.mark.parametrize("name", ["asr", "diarize"])
 async def test_a_service_that_is_down_is_503_with_retry_after(tmp_path: Path, name: str) -> None:
-    status, headers, _, text = await post(tmp_path, form(), FakeMesh(down=frozenset({name})))
+    status, headers, _, text = await post(tmp_path, form(diarize="true"), FakeMesh(down=frozenset({name})))
 
     assert (status, json.loads(text)["code"]) == (503, f"{name}_unavailable")
     assert int(headers["Retry-After"]) >= 1
 
 
-async def test_diarize_is_not_needed_when_nobody_asked_for_speakers(tmp_path: Path) -> None:
-    status, _, _, _ = await post(tmp_path, form(diarize="false"), FakeMesh(down=frozenset({"diarize"})))
+async def test_diarize_is_not_needed_when_nobody_wants_speakers(tmp_path: Path) -> None:
+    status, _, _, text = await post(tmp_path, form(diarize="false"), FakeMesh(down=frozenset({"diarize"})))
 
     assert status == 200
+    assert "warnings" not in json.loads(text)
+
+
+async def test_who_did_not_ask_for_speakers_gets_a_transcript_without_and_a_warning(tmp_path: Path) -> None:
+    status, _, _, text = await post(tmp_path, form(), FakeMesh(down=frozenset({"diarize"})))
+
+    answer = json.loads(text)
+    assert (status, answer["text"]) == (200, "word0. word1. word2.")
+    assert (answer["warnings"], answer["speakers"]) == (["diarization_unavailable"], [])
+    assert not any("speaker" in segment for segment in answer["segments"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"), [({}, 200), ({"diarize": "true"}, 429)], ids=["by default", "asked for"]
+)
+async def test_so_he_does_when_diarize_fails_halfway(tmp_path: Path, fields: dict[str, str], expected: int) -> None:
+    mesh = FakeMesh(diarizer=FullDiarizer())
+
+    status, _, _, text = await post(tmp_path, form(**fields), mesh)
+
+    assert status == expected
+    assert expected != 200 or json.loads(text)["warnings"] == ["diarization_unavailable"]
 
 
 async def test_a_client_that_leaves_cancels_both_services(tmp_path: Path) -> None:
