@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any
 
 from benchmarks.scoring import Utterance
@@ -68,10 +68,8 @@ def words_shown(messages: Sequence[Message]) -> list[WordShown]:
 
 def _shown_after(messages: Sequence[Message]) -> list[str]:
     """Return what is not final on the screen once the first of these messages, a final, is there."""
-    following = messages[1:2]
-    if following and _is_blank(messages[0], following[0]):
-        return plain_words(following[0].body["partial"])
-    return []
+    later = takewhile(lambda message: _at_once(messages[0], message), messages[1:])
+    return next((plain_words(message.body["partial"]) for message in later if message.body.get("partial")), [])
 
 
 def _of_final(message: Message, partials: Sequence[tuple[float, list[str]]]) -> Iterator[WordShown]:
@@ -107,16 +105,14 @@ def revised_words(messages: Sequence[Message]) -> int:
     displays: list[list[str]] = []
     for message, following in zip(messages, [*messages[1:], None], strict=True):
         finals += plain_words(message.body.get("text") or "")
-        if not _is_blank(message, following):
+        if following is None or not _at_once(message, following):
             displays.append(finals + plain_words(message.body.get("partial") or ""))
     return sum(_changed(before, after) for before, after in pairwise(displays))
 
 
-def _is_blank(message: Message, following: Message | None) -> bool:
-    """Return whether a display is on the screen for no time: a final clears the partial, the next message fills it."""
-    if following is None or not message.body.get("text"):
-        return False
-    return bool(following.body.get("partial")) and following.at - message.at < _NO_TIME_SECONDS
+def _at_once(message: Message, following: Message) -> bool:
+    """Return whether what one message shows is on the screen for no time before the next one is there."""
+    return following.at - message.at < _NO_TIME_SECONDS
 
 
 def _changed(before: Sequence[str], after: Sequence[str]) -> int:

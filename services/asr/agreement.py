@@ -16,6 +16,8 @@ from collections.abc import Sequence
 HELD_BACK_WORDS = 1
 """Last words of a first hypothesis that are not shown: measured, see benchmarks/README.md."""
 
+_OFF_WORDS = 3
+
 # Written without spaces between words: there a character counts as one.
 _UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
 
@@ -32,11 +34,19 @@ class Agreement:
         """The text that is shown."""
         return "".join(self._shown).strip()
 
+    def carry(self, text: str) -> None:
+        """Show what was heard of its beginning before it was an utterance of its own, unless more is shown already."""
+        if not self._shown:
+            self._shown = parts(text)
+
     def hear(self, text: str) -> str:
         """Take the next hypothesis, made of more audio than the one before; return what is shown now."""
         words = parts(text)
         if self._before is None:
-            self._shown = words[: max(0, len(words) - HELD_BACK_WORDS)]
+            likely = words[: max(0, len(words) - HELD_BACK_WORDS)]
+            # What was carried over stays, unless this says the same and more.
+            if _alike(self._shown, likely) == len(self._shown):
+                self._shown = likely
         else:
             agreed = words[: _alike(self._before, words)]
             differs = _alike(self._shown, words) < min(len(self._shown), len(words))
@@ -45,6 +55,14 @@ class Agreement:
                 self._shown = agreed
         self._before = words
         return self.shown
+
+
+def after(shown: str, final: str) -> str:
+    """Return what is left of a shown text once its beginning has become final, a little otherwise perhaps."""
+    words, said = parts(shown), parts(final)
+    ends = [place for place in range(1, len(words) + 1) if said and _plain(words[place - 1]) == _plain(said[-1])]
+    near = [place for place in ends if abs(place - len(said)) <= _OFF_WORDS]
+    return "".join(words[min(near, key=lambda place: abs(place - len(said)), default=len(said)) :]).strip()
 
 
 def parts(text: str) -> tuple[str, ...]:

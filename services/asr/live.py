@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from services.asr.agreement import Agreement
+from services.asr.agreement import Agreement, after
 from services.asr.engine import AlignedWord, Encoding, Engine, Hypothesis
 from services.asr.fallback import Attempt, is_good
 from services.asr.language import Decision, Heard, HeardWindow
@@ -202,12 +202,12 @@ class LiveSession:
         """Take the next samples (shape (n,), 16 kHz mono) and the frames that voice activity detection made of
         them; return what is ready for its next stage: windows, and the interim that replaces the one before.
         """
-        works = self._closed(self._final.feed(pcm, frames))
+        completed = self._final.feed(pcm, frames)
         if self.heard_seconds < 0:
             # Audio that the stream before has heard: nothing is complete until all of it is back.
-            return works
+            return completed
+        works = self._closed(completed)
         self._mark(windows=bool(works))
-        self._listen()
         return works + self._next_interim()
 
     def flush(self) -> list[WindowWork]:
@@ -306,6 +306,7 @@ class LiveSession:
     def drain(self) -> LiveOutput:
         """Return what is new since the last call."""
         output = self._final.drain()
+        self._forget_given(" ".join(segment.text for segment in output.segments))
         self._show_tail()
         self._tell_position()
         events, self._events = tuple(self._events), []
@@ -333,6 +334,7 @@ class LiveSession:
             self._closing[work.index[0]] = utterance
             self._speaking = self._interim = None
             self._events.append(SpeechEnded(work.window.speech[-1][1] / SAMPLE_RATE))
+        self._listen()
         return works
 
     # Interims
@@ -375,9 +377,17 @@ class LiveSession:
         utterance.language = work.decision.language
         utterance.agreement.hear(hypothesis.text)
 
+    def _forget_given(self, text: str) -> None:
+        """Take that the windows which are done with were given out as `text`; of one that was cut within speech, what
+        was shown beyond the cut belongs to the next.
+        """
+        for number in [number for number in self._closing if number < self._final.given_windows]:
+            utterance = self._closing.pop(number)
+            following = self._closing.get(number + 1, self._speaking)
+            if utterance.goes_on and following is not None:
+                following.agreement.carry(after(utterance.agreement.shown, text))
+
     def _show_tail(self) -> None:
-        given = self._final.given_windows
-        self._closing = {number: utterance for number, utterance in self._closing.items() if number >= given}
         tail = [*self._closing.values(), *([self._speaking] if self._speaking else [])]
         # Where speech was cut, what comes next may be shown already.
         cut = next((place for place, utterance in enumerate(tail) if utterance.goes_on), len(tail))

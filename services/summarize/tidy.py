@@ -211,4 +211,4 @@ def _plain(text: str) -> str:
 
 
 def _bare(line: str) -> str:
-    return "" if _NOISE.fullmatch(line.strip()) else line.strip("#*-` \t\r:")
+    return "" if _NOISE.fullmatch(line.strip()) else _plain(line.strip("#*-` \t\r:")).strip()

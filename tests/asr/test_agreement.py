@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.asr.agreement import Agreement, parts
+from services.asr.agreement import Agreement, after, parts
 
 
 def shown(*hypotheses: str) -> list[str]:
@@ -80,3 +80,29 @@ def test_a_text_that_only_grows_is_never_revised(words: list[str]) -> None:
         text = agreement.hear(" ".join(words[:count]))
         assert text.startswith(before)
         before = text
+
+
+@pytest.mark.parametrize(
+    ("shown", "final", "left"),
+    [
+        ("so it was said that day we went", "So it was said.", "that day we went"),
+        ("so it was sad that day", "It was said.", "sad that day"),
+        ("the cat saw the cat run", "The cat saw the cat", "run"),
+        ("one two", "One two three.", ""),
+        ("one two three", "", "one two three"),
+        ("今天很好我们", "今天很好", "我们"),
+    ],
+)
+def test_what_is_left_of_a_text_whose_beginning_is_final(shown: str, final: str, left: str) -> None:
+    assert after(shown, final) == left
+
+
+def test_what_was_carried_over_stays_until_more_is_heard() -> None:
+    agreement = Agreement()
+    agreement.carry("that day we")
+
+    assert [agreement.hear(text) for text in ("that", "that day we went", "that day we went home")] == [
+        "that day we",
+        "that day we",
+        "that day we went",
+    ]

@@ -83,6 +83,10 @@ def test_there_is_no_white_space_around_and_no_bold_print_inside(text: str, styl
     assert "**" not in tidied
 
 
+def test_a_heading_that_is_all_there_is_loses_its_bold_print_too() -> None:
+    assert tidy("#1. **. ", Style.BRIEF) == "1. ."
+
+
 @given(text=TEXTS.filter(lambda text: "word" in text and "```" not in text))
 def test_a_text_that_says_something_is_never_tidied_away(text: str) -> None:
     assert all(tidy(text, style) for style in Style)
