@@ -67,9 +67,11 @@ def words_shown(messages: Sequence[Message]) -> list[WordShown]:
 
 
 def _shown_after(messages: Sequence[Message]) -> list[str]:
-    """Return what is not final on the screen once the first of these messages, a final, is there."""
-    later = takewhile(lambda message: _at_once(messages[0], message), messages[1:])
-    return next((plain_words(message.body["partial"]) for message in later if message.body.get("partial")), [])
+    """Return what is on the screen after the first of these messages, a final, and those that come with it."""
+    later = list(takewhile(lambda message: _at_once(messages[0], message), messages[1:]))
+    finals = [word for message in later for word in plain_words(message.body.get("text") or "")]
+    partial = later[-1].body.get("partial") if later else ""
+    return finals + plain_words(partial or "")
 
 
 def _of_final(message: Message, partials: Sequence[tuple[float, list[str]]]) -> Iterator[WordShown]:

@@ -82,6 +82,8 @@ class Live:
         socket = web.WebSocketResponse(
             # The closing handshake waits until all is said: a client that closes may still read.
             autoclose=False,
+            # Speech does not get smaller by it, and every stream would pay for it.
+            compress=False,
             # No heartbeat: a client that is held is not read, its pongs neither, and would be taken for dead. One that
             # is dead sends nothing and is closed for that.
             # What is larger than a frame may be is refused by the protocol; what is much larger, unread, which ends

@@ -57,6 +57,17 @@ def test_a_partial_counts_for_the_final_that_it_belongs_to() -> None:
     ]
 
 
+def test_two_finals_of_one_utterance_share_its_partials() -> None:
+    messages = [partial(1, "one two one"), final(3, "One two."), final(3.01, "One"), partial(3.02, ""), final(9, "one")]
+
+    assert [(word.text, word.first) for word in words_shown(messages)] == [
+        ("one", 1),
+        ("two", 1),
+        ("one", 1),
+        ("one", 9),
+    ]
+
+
 def test_words_that_were_taken_back_do_not_count_for_the_next_final() -> None:
     messages = [
         partial(1, "i think so you know"),
