@@ -88,7 +88,7 @@ class Transcriber:
 
         Raises:
             MeshError: NOT_FOUND for an unknown model, INVALID for options that it does not have, or for a point
-                of another model.
+                of another model or configuration, OVERLOADED when the streams that there are come too late already.
         """
         engine = self.models.find(model)
         if point is None:
@@ -98,7 +98,9 @@ class Transcriber:
         else:
             raise invalid_field("resume_token", f"The resume token is of a stream with {point.model[:64]!r}.")
         session = LiveSession(engine, options, interims=interims, voice=lambda: voice.state, point=point)
-        return self._workers.open_stream(session, voice, listener, caller=self._turns_of(caller))
+        return self._workers.open_stream(
+            session, voice, listener, caller=self._turns_of(caller), goes_on=point is not None
+        )
 
     def _turns_of(self, caller: str) -> str:
         # No caller's own name begins like the other one's.

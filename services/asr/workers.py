@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 SHORT_SECONDS = 60.0
 """A recording of which more has come is long."""
 
+LONGEST_LIVE_WAIT_SECONDS = 3.0
+"""Work that may wait before what becomes final in live streams; when it is more, no new stream is taken."""
+
 
 @dataclass(frozen=True)
 class Listener:
@@ -156,9 +159,22 @@ class Workers:
         return Transcription(self, session, request, None, voice, listener)
 
     def open_stream(
-        self, session: LiveSession, voice: VoiceActivity, listener: Listener, *, caller: str
+        self, session: LiveSession, voice: VoiceActivity, listener: Listener, *, caller: str, goes_on: bool = False
     ) -> Transcription:
-        """Begin a live stream; arguments as in `open`. How many there may be is for the caller to decide."""
+        """Begin a live stream.
+
+        Args:
+            session: its state.
+            voice: listens to it.
+            listener: where it reports to.
+            caller: who asks; the streams of one caller share his turns.
+            goes_on: whether it is one that broke off elsewhere; it is taken in any case.
+
+        Raises:
+            MeshError: OVERLOADED; the streams that there are come too late already.
+        """
+        if not goes_on:
+            self._admit_stream()
         request, interims = Request(caller, Lane.LIVE), Request(caller, Lane.INTERIM)
         return Transcription(self, session, request, interims, voice, listener)
 
@@ -199,6 +215,19 @@ class Workers:
             f"{message} ({waiting:.0f} seconds of audio, about {wait:.0f} seconds of work); try again later.",
             code="queue_full",
             retry_after_seconds=max(1.0, wait),
+        )
+
+    def _admit_stream(self) -> None:
+        with self._changed:
+            late = self._pace.seconds_for(self._scheduler.waiting_seconds(Lane.LIVE))
+        if late <= LONGEST_LIVE_WAIT_SECONDS:
+            return
+        metrics.QUEUE_REFUSED.labels("asr-streams").inc()
+        raise MeshError(
+            Fault.OVERLOADED,
+            f"What is said in live streams waits for about {late:.0f} seconds already; try again later.",
+            code="queue_full",
+            retry_after_seconds=max(1.0, late),
         )
 
     def _work(self) -> None:
@@ -326,7 +355,9 @@ class Workers:
     def _measure(self, batch: Batch[Payload], seconds: float) -> None:
         stage = batch.stage.name.lower()
         audio = sum(job.seconds for job in batch.jobs)
-        self._pace.observe(audio if batch.stage is Stage.ENCODE else 0.0, seconds)
+        # Interims take other time for the same audio, and take it again and again.
+        if not batch.jobs[0].payload[1].interim:
+            self._pace.observe(audio if batch.stage is Stage.ENCODE else 0.0, seconds)
         metrics.BUSY_SECONDS.labels("asr").inc(seconds)
         metrics.ASR_BATCH_SECONDS.labels(stage).observe(seconds)
         metrics.ASR_BATCH_WINDOWS.labels(stage).observe(len(batch.jobs))

@@ -55,9 +55,9 @@ class Pool:
         self.scheduler = Scheduler[tuple[Transcription, object]](count, _LIMITS)
         self.workers = Workers(count, self.scheduler, waiting_limit)  # type: ignore[arg-type]
 
-    def open_stream(self, engine: FakeEngine, caller: Caller) -> Transcription:
+    def open_stream(self, engine: FakeEngine, caller: Caller, *, goes_on: bool = False) -> Transcription:
         session = LiveSession(engine, RecognitionOptions(language="en"))
-        return self.workers.open_stream(session, listen(), caller.listener, caller="somebody")
+        return self.workers.open_stream(session, listen(), caller.listener, caller="somebody", goes_on=goes_on)
 
     def open(
         self, engine: FakeEngine, caller: Caller, *, name: str = "somebody", seconds_left: float = math.inf
@@ -287,3 +287,18 @@ def test_a_stream_ends_when_all_is_given_out(pool: "Pool") -> None:
     assert caller.over.wait(5)
     assert caller.error is None
     assert len(caller.segments) == 2
+
+
+def test_no_stream_is_taken_when_those_that_there_are_come_too_late(pool: "Pool") -> None:
+    hold = threading.Event()
+    engine = FakeEngine(hold=hold)
+    streams = [pool.open_stream(engine, Caller()) for _ in range(60)]
+    for stream in streams:
+        stream.feed(tone((9, 9000), (2, 0)))
+
+    with pytest.raises(MeshError, match="try again") as refused:
+        pool.open_stream(engine, Caller())
+
+    assert refused.value.fault is Fault.OVERLOADED
+    assert pool.open_stream(engine, Caller(), goes_on=True)
+    hold.set()
