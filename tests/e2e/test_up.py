@@ -70,7 +70,7 @@ def test_two_long_recordings_at_a_time(mesh: Mesh, minutes: bytes) -> None:
 def test_a_service_killed_in_the_middle_is_a_503_and_comes_back(mesh: Mesh, minutes: bytes, name: str) -> None:
     mesh.wait_until_whole()
     answers: list[requests.Response] = []
-    asking = threading.Thread(target=lambda: answers.append(mesh.transcribe(minutes)))
+    asking = threading.Thread(target=lambda: answers.append(mesh.transcribe(minutes, diarize="true")))
     asking.start()
     time.sleep(2.5)
     mesh.service(name).send_signal(signal.SIGKILL)
@@ -86,6 +86,23 @@ def test_a_service_killed_in_the_middle_is_a_503_and_comes_back(mesh: Mesh, minu
     assert after.status_code == 200
     assert spooled(mesh.data / "spool", mesh.service("edge").pid) == []
     assert [child for child in mesh.service("edge").children() if "decoder" in " ".join(child.cmdline())] == []
+
+
+def test_diarize_killed_in_the_middle_costs_who_did_not_ask_for_it_the_speakers_only(
+    mesh: Mesh, minutes: bytes
+) -> None:
+    mesh.wait_until_whole()
+    answers: list[requests.Response] = []
+    asking = threading.Thread(target=lambda: answers.append(mesh.transcribe(minutes)))
+    asking.start()
+    time.sleep(2.5)
+    mesh.service("diarize").send_signal(signal.SIGKILL)
+    asking.join()
+
+    (answer,) = answers
+    assert (answer.status_code, answer.json()["warnings"]) == (200, ["diarization_unavailable"])
+    assert len(answer.json()["text"].split()) > 200
+    assert answer.json()["speakers"] == []
 
 
 def test_summarize_killed_in_the_middle_is_a_503_and_comes_back(mesh: Mesh) -> None:
