@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import json
+import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -23,12 +25,16 @@ from yarl import URL
 from services.audio.pcm import SAMPLE_BYTES, SAMPLE_RATE
 from services.cli.transcribe import Key, TranscribeError, choose_key, server_url
 
-_MICROPHONES = {
-    "linux": ("alsa", "default"),
-    "darwin": ("avfoundation", ":default"),
-    "win32": ("dshow", "audio=default"),
+_RECORDERS = {
+    "parec": ("--raw", "--format=s16le", "--rate=16000", "--channels=1"),
+    "arecord": ("-q", "-t", "raw", "-f", "S16_LE", "-r", "16000", "-c", "1"),
 }
-"""How FFmpeg calls the usual microphone of a platform."""
+"""Programs that record the microphone on Linux, of PulseAudio (and PipeWire) and of ALSA, and how: to standard output.
+
+The ALSA library that PyAV brings along finds neither the machine's configuration nor its plugins."""
+
+_DEVICE_OPTIONS = {"parec": "--device", "arecord": "-D"}
+_MACS_MICROPHONE = ":default"
 
 _CHUNK_BYTES = 3200
 _INTERRUPTED = 130
@@ -44,7 +50,7 @@ class Wish:
     file: Path | None = None
     """None for the microphone."""
     device: str | None = None
-    """The microphone, as FFmpeg calls it; None for the usual one."""
+    """The microphone, as its recorder calls it; None for the usual one."""
     realtime: bool = False
     """Whether a file is sent as fast as it was spoken, not as fast as it is taken."""
     model: str | None = None
@@ -224,6 +230,9 @@ def pcm_of(wish: Wish) -> Iterator[bytes]:
     Raises:
         TranscribeError: it cannot be opened, or holds no audio.
     """
+    if wish.file is None and sys.platform == "linux":
+        yield from _recorded(wish.device)
+        return
     resampler = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE, frame_size=_CHUNK_BYTES // SAMPLE_BYTES)
     with _opened(wish) as container:
         if not container.streams.audio:
@@ -238,14 +247,34 @@ def pcm_of(wish: Wish) -> Iterator[bytes]:
             raise TranscribeError(f"The audio cannot be read: {error.strerror}.") from error
 
 
+def _recorded(device: str | None) -> Iterator[bytes]:
+    """Yield what a recorder of this machine hears, until it ends."""
+    name = next(filter(shutil.which, _RECORDERS), None)
+    if name is None:
+        raise TranscribeError(
+            f"The microphone needs one of these programs: {', '.join(_RECORDERS)}. Or name a file with --file."
+        )
+    chosen = [_DEVICE_OPTIONS[name], device] if device else []
+    # In a session of its own: Ctrl-C is for us, who end it then.
+    command = [name, *_RECORDERS[name], *chosen]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as recorder:
+        assert recorder.stdout is not None
+        try:
+            while pcm := recorder.stdout.read(_CHUNK_BYTES):
+                yield pcm[: len(pcm) // SAMPLE_BYTES * SAMPLE_BYTES]
+        finally:
+            recorder.terminate()
+    if recorder.returncode > 0:
+        raise TranscribeError(f"{name} could not record (exit code {recorder.returncode}).")
+
+
 def _opened(wish: Wish) -> Any:
     try:
         if wish.file is not None:
             return av.open(str(wish.file))
-        form, device = _MICROPHONES[sys.platform]
-        return av.open(wish.device or device, format=form)
-    except KeyError:
-        raise TranscribeError("On this platform only files can be listened to: name one with --file.") from None
+        if sys.platform != "darwin":
+            raise TranscribeError("On this platform only files can be listened to: name one with --file.")
+        return av.open(wish.device or _MACS_MICROPHONE, format="avfoundation")
     except (av.FFmpegError, OSError, ValueError) as error:
-        what = str(wish.file) if wish.file else f"the microphone {wish.device or _MICROPHONES[sys.platform][1]}"
+        what = str(wish.file) if wish.file else f"the microphone {wish.device or _MACS_MICROPHONE}"
         raise TranscribeError(f"Cannot open {what}: {getattr(error, 'strerror', None) or error}.") from error

@@ -1,6 +1,7 @@
 import asyncio
 import io
 import json
+import sys
 import wave
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -151,6 +152,35 @@ def test_audio_comes_in_pieces_of_a_tenth_of_a_second(recording: Path) -> None:
 
     assert {len(piece) for piece in pieces[:-1]} == {3200}
     assert 0 < len(pieces[-1]) <= 3200
+
+
+def recorder(folder: Path, script: str) -> str:
+    (folder / "arecord").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "arecord").chmod(0o755)
+    return f"{folder}:/usr/bin:/bin"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no program records")
+def test_a_microphone_is_what_a_recorder_hears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.cli.listen._RECORDERS", {"arecord": ("-q",)})
+    monkeypatch.setenv("PATH", recorder(tmp_path, f'echo "$@" > {tmp_path}/asked; head -c 7000 /dev/zero'))
+
+    pieces = list(pcm_of(Wish(device="hw:1")))
+
+    assert [len(piece) for piece in pieces] == [3200, 3200, 600]
+    assert (tmp_path / "asked").read_text() == "-q -D hw:1\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no program records")
+def test_a_microphone_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.cli.listen._RECORDERS", {"arecord": ()})
+    monkeypatch.setenv("PATH", recorder(tmp_path, "exit 1"))
+    with pytest.raises(TranscribeError, match="could not record"):
+        list(pcm_of(Wish()))
+
+    monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
+    with pytest.raises(TranscribeError, match="needs one of these programs"):
+        list(pcm_of(Wish()))
 
 
 def test_a_microphone_has_no_other_speed() -> None:
