@@ -173,8 +173,11 @@ class LanguageTracker:
         return self._decide()
 
     def _decide(self) -> list[list[Decision]]:
-        decisions: list[list[Decision]] = []
-        while self._now is None and self._weighed in self._heard:
+        # One that goes on may have to decide first on what was weighed before.
+        decisions = self._for_now()
+        while (
+            self._now is None and self._weighed in self._heard and not (self._ready and self._decided < self._weighed)
+        ):
             whole = self._heard[self._weighed].whole
             assert whole is not None, "the recording's language is not settled yet"
             self._weigh(whole)
@@ -214,7 +217,7 @@ class LanguageTracker:
             or self._weighed == self._evidence_count
         )
         decisions: list[list[Decision]] = []
-        while self._ready and self._decided < self._weighed:
+        while self._ready and self._decided < self._weighed and self._decided in self._heard:
             utterances = self._heard.pop(self._decided).utterances
             self._decided += 1
             self._remember()

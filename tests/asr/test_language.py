@@ -348,6 +348,17 @@ def test_another_tracker_goes_on_from_a_state(heards: list[tuple[float, str, flo
     assert rest.split() == at_once(*windows).split()[place:]
 
 
+def test_another_tracker_decides_first_on_what_was_weighed_before() -> None:
+    windows = [whole(1.0, de=0.5), whole(1.0, de=0.5), whole(1.0, en=1.0)]
+    tracker = LanguageTracker(hasty=True)
+    for number, one in enumerate(windows):
+        tracker.hear(number, one)
+    other = LanguageTracker(hasty=True, state=tracker.state_after(1))
+
+    assert other.hear(2, windows[2]) == []
+    assert [[d.language for d in decisions] for decisions in other.hear(1, windows[1])] == [["de"], ["en"]]
+
+
 def test_what_is_not_over_is_guessed_by_what_was_heard_before() -> None:
     tracker = LanguageTracker(hasty=True)
     tracker.hear(0, ENGLISH)

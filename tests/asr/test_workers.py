@@ -55,6 +55,12 @@ class Pool:
         self.scheduler = Scheduler[tuple[Transcription, object]](count, _LIMITS)
         self.workers = Workers(count, self.scheduler, waiting_limit)  # type: ignore[arg-type]
 
+    def wait_until_waiting(self, lane: Lane, windows: int) -> None:
+        deadline = time.monotonic() + 10
+        while self.scheduler.depth(lane) != windows and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert self.scheduler.depth(lane) == windows
+
     def open_stream(self, engine: FakeEngine, caller: Caller, *, goes_on: bool = False) -> Transcription:
         session = LiveSession(engine, RecognitionOptions(language="en"))
         return self.workers.open_stream(session, listen(), caller.listener, caller="somebody", goes_on=goes_on)
@@ -250,7 +256,7 @@ def test_of_a_busy_stream_only_the_latest_interim_waits_and_it_keeps_its_place(p
     engine = FakeEngine(hold=hold)
     for _ in range(2):
         pool.open(engine, Caller()).feed(tone((2, 9000), (3, 0)))
-    assert engine.running.wait(5)
+    pool.wait_until_waiting(Lane.SHORT, 0)
     stream = pool.open_stream(engine, Caller())
     for _ in range(8):
         stream.feed(tone((1, 9000)))
@@ -267,7 +273,7 @@ def test_what_becomes_final_goes_before_what_is_shown_meanwhile_and_before_files
     engine = FakeEngine(hold=hold)
     for _ in range(3):
         pool.open(engine, Caller(), name="file").feed(tone((2, 9000), (3, 0)))
-    assert engine.running.wait(5)
+    pool.wait_until_waiting(Lane.SHORT, 1)
     speaking, ending = (pool.open_stream(engine, Caller()) for _ in range(2))
     speaking.feed(tone((4, 9000)))
     ending.feed(tone((3, 9000), (1, 0)))
