@@ -216,7 +216,7 @@ class Session:
         # Where the first window starts, and how many start soon after it.
         self._first_speech: int | None = None
         self._early_windows = 0
-        self.speech_seconds = state.speech_seconds
+        self._speech_seconds = state.speech_seconds
         self._spoken = dict(state.given.spoken)
         self._certainty = dict(state.given.certainty)
         self._order = TimeOrder(state.given.now)
@@ -355,7 +355,7 @@ class Session:
     @property
     def place(self) -> SessionState:
         """Where a live session has come to, but for what its windows leave behind."""
-        return SessionState(self._samples, self.windower.state, self.speech_seconds)
+        return SessionState(self._samples, self.windower.state, self._speech_seconds)
 
     @property
     def given_windows(self) -> int:
@@ -371,11 +371,11 @@ class Session:
     def summary(self) -> Recognition:
         """Return what holds for the recording as a whole, once it is finished."""
         if self.options.language is not None:
-            return Recognition(self.options.language, 1.0, self.speech_seconds)
+            return Recognition(self.options.language, 1.0, self._speech_seconds)
         if not self._spoken:
-            return Recognition(self.tracker.language or UNKNOWN_LANGUAGE, 0.0, self.speech_seconds)
+            return Recognition(self.tracker.language or UNKNOWN_LANGUAGE, 0.0, self._speech_seconds)
         language = max(self._spoken, key=lambda code: self._spoken[code])
-        return Recognition(language, self._certainty[language] / self._spoken[language], self.speech_seconds)
+        return Recognition(language, self._certainty[language] / self._spoken[language], self._speech_seconds)
 
     # Steps between stages
 
@@ -396,7 +396,7 @@ class Session:
                 self._first_speech = window.start
             if window.start < self._first_speech + self._search_span:
                 self._early_windows += 1
-            self.speech_seconds += window.speech_seconds
+            self._speech_seconds += window.speech_seconds
             works.append(work)
         self._open += works
         while self._pcm and self._pcm_start + len(self._pcm[0]) <= self.windower.needed_from:

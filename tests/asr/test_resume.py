@@ -75,6 +75,7 @@ def test_a_changed_token_is_refused_or_one_to_go_on_with(data: st.DataObject) ->
         session.feed(audio, voice.feed(audio))
         session.finish(voice.finish())
         session.drain()
+        assert session.total_seconds == session.received_seconds
 
 
 @pytest.mark.parametrize(
