@@ -20,9 +20,6 @@ LONGEST_TEXT = 2000
 LONGEST_CONTEXT = 5000
 """Characters of the initial prompt and all hint phrases; what is longer has too many tokens in every script."""
 
-LONGEST_CALLER = 128
-"""Characters of a caller's name."""
-
 
 @dataclass(frozen=True)
 class RecognitionOptions:
@@ -77,14 +74,3 @@ def _context(options: RecognitionOptions, engine: Engine) -> tuple[int, ...]:
             f"{engine.model} takes {engine.longest_context}.",
         )
     return context
-
-
-def check_caller(caller: str) -> str:
-    """Return the caller's name, which may be empty.
-
-    Raises:
-        MeshError: INVALID; it is too long.
-    """
-    if len(caller) > LONGEST_CALLER:
-        raise invalid_field("caller", f"A caller's name has up to {LONGEST_CALLER} characters.")
-    return caller

@@ -17,7 +17,6 @@ from services.asr.answers import Answers
 from services.asr.device import Device
 from services.asr.languages import NAMES
 from services.asr.messages import to_options, to_responses, to_summary
-from services.asr.options import check_caller
 from services.asr.streaming import stream
 from services.asr.transcriber import Transcriber
 from services.asr.workers import Transcription
@@ -82,7 +81,7 @@ class AsrServicer(asr_pb2_grpc.AsrServiceServicer):
                 config.model,
                 to_options(config),
                 answers.listener,
-                caller=check_caller(config.caller),
+                caller=config.caller,
                 seconds_left=_seconds_left(context),
             )
             feeding = asyncio.create_task(self._feed(request_iterator, transcription, answers))

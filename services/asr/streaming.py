@@ -13,7 +13,6 @@ import numpy as np
 from services.asr.answers import Answers
 from services.asr.live import LiveSession
 from services.asr.messages import to_options, to_stream_responses, to_summary
-from services.asr.options import check_caller
 from services.asr.resume import from_token
 from services.asr.transcriber import Transcriber
 from services.asr.workers import Transcription
@@ -81,7 +80,7 @@ def _open(
         recognition.model,
         to_options(recognition),
         answers.listener,
-        caller=check_caller(recognition.caller),
+        caller=recognition.caller,
         interims=not config.omit_interims,
         point=from_token(config.resume_token) if config.resume_token else None,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -16,6 +15,7 @@ from services.asr.vad import VoiceActivity
 from services.asr.windows import ENCODED_SECONDS, WindowRules
 from services.asr.workers import Listener, Transcription, Workers
 from services.audio.pcm import SAMPLE_RATE
+from services.runtime.callers import turns_of
 from services.runtime.errors import invalid_field
 
 _WARM_UP_SECONDS = 2
@@ -38,7 +38,6 @@ class Transcriber:
         self._listen = listen
         self._workers = workers
         self._rules = rules
-        self._numbers = itertools.count()
 
     def open(
         self, model: str, options: RecognitionOptions, listener: Listener, *, caller: str, seconds_left: float
@@ -61,7 +60,7 @@ class Transcriber:
             session,
             self._listen(),
             listener,
-            caller=self._turns_of(caller),
+            caller=turns_of(caller),
             seconds_left=seconds_left,
         )
 
@@ -98,13 +97,7 @@ class Transcriber:
         else:
             raise invalid_field("resume_token", f"The resume token is of a stream with {point.model[:64]!r}.")
         session = LiveSession(engine, options, interims=interims, voice=lambda: voice.state, point=point)
-        return self._workers.open_stream(
-            session, voice, listener, caller=self._turns_of(caller), goes_on=point is not None
-        )
-
-    def _turns_of(self, caller: str) -> str:
-        # No caller's own name begins like the other one's.
-        return f"caller {caller}" if caller else f"request {next(self._numbers)}"
+        return self._workers.open_stream(session, voice, listener, caller=turns_of(caller), goes_on=point is not None)
 
     def expected_wait_seconds(self) -> float:
         """Return how long what waits will take."""

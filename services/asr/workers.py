@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 from services.asr.engine import Engine, Hypothesis
 from services.asr.fallback import best
 from services.asr.live import AnySession, LiveSession
-from services.asr.pace import Pace
 from services.asr.scheduler import Batch, Job, Lane, Request, Scheduler, Stage
 from services.asr.session import Output, Session, WindowWork
 from services.asr.vad import VoiceActivity
 from services.runtime import metrics
 from services.runtime.errors import Fault, MeshError
 from services.runtime.logs import get_logger
+from services.runtime.pace import Pace
 
 if TYPE_CHECKING:
     import numpy as np

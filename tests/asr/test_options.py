@@ -3,12 +3,10 @@ import pytest
 from services.asr.engine import Task
 from services.asr.options import (
     LARGEST_BEAM,
-    LONGEST_CALLER,
     LONGEST_TEXT,
     MOST_HINT_PHRASES,
     RecognitionOptions,
     check,
-    check_caller,
 )
 from services.runtime.errors import Fault, MeshError
 from tests.asr.fake_engine import FakeEngine
@@ -95,12 +93,3 @@ def test_the_callers_own_text_stands_nearest_to_the_recording(prompt: str, hints
 
     assert engine.text == text
     assert len(context) == len(text.split())
-
-
-def test_a_callers_name_may_be_empty_but_not_long() -> None:
-    assert check_caller("") == ""
-    assert check_caller("x" * LONGEST_CALLER) == "x" * LONGEST_CALLER
-    with pytest.raises(MeshError, match="up to 128 characters") as refused:
-        check_caller("x" * (LONGEST_CALLER + 1))
-
-    assert (refused.value.fault, refused.value.field) == (Fault.INVALID, "caller")

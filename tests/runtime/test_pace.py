@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.asr.pace import Pace
+from services.runtime.pace import Pace
 
 
 def test_at_first_a_device_is_guessed_to_be_ten_times_faster_than_speech() -> None:
