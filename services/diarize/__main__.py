@@ -12,19 +12,23 @@ from services.runtime.process import begin, run_grpc
 from speechmesh.diarize.v1 import diarize_pb2, diarize_pb2_grpc
 
 if TYPE_CHECKING:
-    from services.diarize.engine import Diarizer
+    from services.diarize.device import Device
 
 
-def _load_diarizer(settings: DiarizeSettings) -> Diarizer:
+def _load(settings: DiarizeSettings) -> Device:
     folder = model_folder(settings.models_dir, settings.model)
     # Imported here: the health port answers while the libraries load.
+    from services.diarize.device import Device
     from services.diarize.pyannote_engine import PyannoteDiarizer
 
     diarizer = PyannoteDiarizer(
-        folder, device=settings.device, threads=settings.threads, segmentation_step=settings.step
+        folder,
+        device=settings.device,
+        threads=settings.threads_of_one_computation,
+        segmentation_step=settings.step,
     )
     diarizer.warm_up()
-    return diarizer
+    return Device(diarizer, settings.workers)
 
 
 def main() -> None:
@@ -33,15 +37,23 @@ def main() -> None:
     # Imported here: it imports numpy, whose threads are told only once how they shall behave.
     from services.diarize.server import DiarizeServicer
 
-    diarizer: Loading[Diarizer] = Loading()
-    # One at a time: the pipeline keeps the device busy by itself.
-    admission = Admission("diarize", places=settings.queue_limit, slots=1)
-    servicer = DiarizeServicer(diarizer, admission, settings.max_audio_seconds)
+    device: Loading[Device] = Loading()
+    servicer = DiarizeServicer(
+        device,
+        Admission(
+            "diarize",
+            places=settings.queue_limit,
+            slots=settings.queue_limit,
+            expected_wait=lambda: device.get().expected_wait_seconds(),
+        ),
+        max_audio_seconds=settings.max_audio_seconds,
+        buffer_seconds=settings.buffer_seconds,
+    )
     run_grpc(
         settings,
         diarize_pb2.DESCRIPTOR.services_by_name["DiarizeService"].full_name,
         register=lambda server: diarize_pb2_grpc.add_DiarizeServiceServicer_to_server(servicer, server),
-        load=lambda: diarizer.set(_load_diarizer(settings)),
+        load=lambda: device.set(_load(settings)),
     )
 
 

@@ -9,7 +9,6 @@ are named after the keys of its state dict, so that they load strictly.
                     -> mean and standard deviation over time -> 192 numbers
 """
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from torchaudio.compliance import kaldi
 
 from services.audio.pcm import SAMPLE_RATE
-from services.diarize.pyannote_import import Model
+from services.diarize.pyannote_import import Model, StatsPool
 
 MEL_BINS = 80
 """Width of the features."""
@@ -34,13 +33,6 @@ CONTEXT_FRAMES = 100
 
 BLOCKS = ((12, 1), (24, 2), (16, 2))
 """Layers and dilation of each dense block."""
-
-FRAMES_MULTIPLE = 50
-"""Selections are rounded up to a multiple of this many frames (of 10 ms) by repeating their first ones.
-
-The libraries below prepare a kernel for every new shape and keep it: with any length allowed they took more
-memory with every recording. It also spares the pooling a deviation over two or three frames.
-"""
 
 
 def _activation(channels: int) -> nn.Sequential:
@@ -164,10 +156,7 @@ class _Projection(nn.Module):
 
 
 class CamPlusPlus(nn.Module):
-    """The network: centred features, (batch, frames, `MEL_BINS`), to embeddings, (batch, `dimension`).
-
-    Needs at least three frames.
-    """
+    """The network. Needs at least three frames."""
 
     def __init__(self, dimension: int) -> None:
         super().__init__()
@@ -184,24 +173,24 @@ class CamPlusPlus(nn.Module):
             self.xvector.add_module(f"transit{number}", _Transition(channels))
             channels //= 2
         self.xvector.add_module("out_nonlinear", _activation(channels))
-        self.xvector.add_module("stats", _StatisticsPooling())
+        self.pooling = StatsPool()
         self.xvector.add_module("dense", _Projection(2 * channels, dimension))
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Return one embedding for each item of the batch."""
-        embeddings: Tensor = self.xvector(self.head(features.transpose(1, 2)))
-        return embeddings
+    def trunk(self, features: Tensor) -> Tensor:
+        """Turn centred features, (batch, frames, `MEL_BINS`), into what is pooled, (batch, channels, frames / 2)."""
+        layers = list(self.xvector)
+        frames: Tensor = nn.Sequential(*layers[:-1])(self.head(features.transpose(1, 2)))
+        return frames
 
-
-class _StatisticsPooling(nn.Module):
-    """Mean and standard deviation over time: (batch, channels, frames) to (batch, 2 * channels)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([x.mean(dim=-1), x.std(dim=-1)], dim=-1)
+    def pooled(self, frames: Tensor, weights: Tensor | None) -> Tensor:
+        """Turn what the trunk gives into embeddings, as `CamPlusPlusEmbedding.forward_embedding`."""
+        statistics: Tensor = self.pooling(frames, weights)
+        embeddings: Tensor = self.xvector[-1](statistics.flatten(0, -2))
+        return embeddings.reshape(*statistics.shape[:-1], -1)
 
 
 class CamPlusPlusEmbedding(Model):  # type: ignore[misc]  # pyannote.audio is untyped
-    """CAM++ as the `embedding` of pyannote.audio's SpeakerDiarization.
+    """CAM++ as the `embedding` of pyannote.audio's SpeakerDiarization, with the methods of its own WeSpeaker models.
 
     Args:
         dimension: length of the embeddings.
@@ -218,52 +207,37 @@ class CamPlusPlusEmbedding(Model):  # type: ignore[misc]  # pyannote.audio is un
         state = torch.load(path, map_location="cpu", weights_only=True)
         model = cls(dimension=state["xvector.dense.linear.weight"].shape[0])
         model.network.load_state_dict(state, strict=True)
+        # A quarter faster on a CPU; the numbers stay the same.
+        model.network.head.to(memory_format=torch.channels_last)
         model.eval()
         return model
 
     def forward(self, waveforms: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Return embeddings of the frames that `weights` selects.
+        """Return embeddings, (batch, dimension) or (batch, speakers, dimension); see the two steps below."""
+        return self.forward_embedding(self.forward_frames(waveforms), weights)
+
+    def forward_frames(self, waveforms: Tensor) -> Tensor:
+        """Return what speakers are pooled from, (batch, channels, frames of 20 ms).
 
         Args:
-            waveforms: (batch, 1, samples), 16 kHz, -1 to 1; at least 25 ms.
-            weights: (batch, frames) at any frame rate; above 0.5 is selected. Everything unless given.
+            waveforms: (batch, 1, samples), 16 kHz, -1 to 1; at least 65 ms.
+        """
+        features = torch.stack(
+            [
+                kaldi.fbank(waveform, num_mel_bins=MEL_BINS, sample_frequency=SAMPLE_RATE, dither=0.0)
+                for waveform in waveforms
+            ]
+        )
+        return self.network.trunk(features - features.mean(dim=1, keepdim=True))
+
+    def forward_embedding(self, frames: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Return the embeddings of what the weights select.
+
+        Args:
+            frames: of `forward_frames`.
+            weights: (batch, frames) or (batch, speakers, frames) at any frame rate. Everything unless given.
 
         Returns:
-            (batch, dimension). A row that selects nothing is NaN, pyannote.audio's sign for "no embedding".
+            (batch, dimension) or (batch, speakers, dimension).
         """
-        selections = []
-        for index, waveform in enumerate(waveforms):
-            features = kaldi.fbank(waveform, num_mel_bins=MEL_BINS, sample_frequency=SAMPLE_RATE, dither=0.0)
-            if weights is not None:
-                features = features[_selected(weights[index], len(features))]
-            selections.append(features)
-        embeddings = waveforms.new_full((len(waveforms), self.dimension), torch.nan)
-        # On a CPU a batch of several is no faster, it falls out of the caches, and takes far more memory.
-        largest = 1 if waveforms.device.type == "cpu" else len(selections)
-        for rows in _batches(selections, largest):
-            # Centred over the speaker's own frames: the network was trained on recordings of one speaker.
-            batch = torch.stack([_rounded_up(selections[row]) for row in rows])
-            embeddings[rows] = self.network(batch - batch.mean(dim=1, keepdim=True))
-        return embeddings
-
-
-def _batches(selections: Sequence[Tensor], largest: int) -> Iterator[list[int]]:
-    """Group the rows that select anything by the length they are rounded up to, at most `largest` in a group."""
-    groups: dict[int, list[int]] = {}
-    for row, features in enumerate(selections):
-        if len(features):
-            groups.setdefault(-(-len(features) // FRAMES_MULTIPLE), []).append(row)
-    for rows in groups.values():
-        for start in range(0, len(rows), largest):
-            yield rows[start : start + largest]
-
-
-def _rounded_up(features: Tensor) -> Tensor:
-    """Repeat features, (frames, bins), from the first on until their number is a multiple."""
-    frames = -(-len(features) // FRAMES_MULTIPLE) * FRAMES_MULTIPLE
-    return features.repeat(-(-frames // len(features)), 1)[:frames]
-
-
-def _selected(weights: Tensor, frames: int) -> Tensor:
-    """Stretch weights, (any,), over `frames` and return a boolean mask, (frames,)."""
-    return F.interpolate(weights[None, None], size=frames, mode="nearest")[0, 0] > 0.5
+        return self.network.pooled(frames, weights)

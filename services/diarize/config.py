@@ -27,8 +27,21 @@ class DiarizeSettings(EngineSettings):
 
     By default 0.2 on the cpu and 0.1 on cuda."""
 
+    buffer_seconds: float = Field(default=600, ge=60)
+    """Audio that one request may be ahead of the work on it; then flow control holds its sender."""
+
     max_audio_seconds: float = Field(default=14_400, gt=0)
     """Longest recording that is taken."""
+
+    @property
+    def threads_of_one_computation(self) -> int:
+        """On the CPU every worker computes with one thread: two that share a computation mostly wait for each other."""
+        return 1 if self.device == "cpu" else self.threads
+
+    @property
+    def workers(self) -> int:
+        """How many batches are computed at once: one for every core, but one on a GPU."""
+        return self.threads if self.device == "cpu" else 1
 
     @property
     def step(self) -> float:

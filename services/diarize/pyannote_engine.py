@@ -1,4 +1,4 @@
-"""The diarizer on pyannote.audio 4: the one file that runs its pipeline.
+"""The diarizer on pyannote.audio 4: the one file that runs its networks and its clustering.
 
 Two kinds of model folder, one code path once the pipeline stands:
 
@@ -6,69 +6,78 @@ Two kinds of model folder, one code path once the pipeline stands:
     segmentation/pytorch_model.bin        pyannote/segmentation-3.0, and CAM++ for the embeddings, which are
     embedding/campplus_cn_en_common.pt    clustered bottom up: small enough for a laptop
 
-Nearly all time goes into the embeddings of overlapping windows, so `SpeechOnlyEmbedding` leaves out what
-the pipeline would throw away, and `segmentation_step` says how far the windows overlap.
+The pipeline runs its embedding network for each speaker of each of the overlapping windows, though neighbouring
+windows share most of their audio and most speakers are silent. Here the network's trunk, where its time goes, runs
+once over the audio of a block of windows, and each speaker of each window is pooled from what comes out.
 """
 
+import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pyannote.core import SlidingWindow, SlidingWindowFeature
 from torch import Tensor
 
 from services.audio.pcm import SAMPLE_RATE
 from services.diarize.campplus import CamPlusPlusEmbedding
-from services.diarize.engine import MAX_SPEAKERS, Diarization, SpeakerBounds
+from services.diarize.clustering import BoundedClustering
+from services.diarize.engine import MAX_SPEAKERS, Frames, LocalSpeakers, SpeakerBounds
 from services.diarize.pyannote_import import (
     PLDA,
-    AgglomerativeClustering,
-    BaseInference,
-    KMeansClustering,
     Pipeline,
+    Powerset,
     Problem,
     PyanNet,
     Resolution,
     SpeakerDiarization,
     Specifications,
 )
-from services.diarize.turns import LabelledSpan, to_diarization
-from services.runtime.worker import Cancelled
+from services.diarize.reconstruction import SPEAKS
+from services.diarize.resegmentation import MOMENT_SECONDS
+from services.diarize.windows import Block, WindowRules
 
 SEGMENTATION_FILE = Path("segmentation/pytorch_model.bin")
 EMBEDDING_FILE = Path("embedding/campplus_cn_en_common.pt")
 
-PARAMETERS = {
-    "segmentation": {"min_duration_off": 0.0},
-    "clustering": {"method": "centroid", "threshold": 0.75, "min_cluster_size": 12},
-}
-"""Of the CAM++ pipeline; the threshold is a distance between centroids of embeddings of unit length.
+THRESHOLD = 0.75
+"""Of the CAM++ pipeline: distance between centroids of embeddings of unit length up to which they are one speaker.
 
-Measured over 17 conversations and meetings with a step of 0.2, error rates without collar: 23.0 % at 0.7,
-which splits speakers in noise and music, 20.1 % at 0.75, 19.2 % at 0.8, which begins to join some, 21.5 % at
-0.9.
-"""
+Measured over 17 conversations and meetings with a step of 0.2, error rates without collar: 14.5 % at 0.7, which
+splits speakers in noise and music, 14.0 % at 0.75, 15.1 % at 0.8, which begins to join some, 16.1 % at 0.85."""
 
-MIN_SAMPLES = SAMPLE_RATE // 10
-"""Shorter audio holds no speech that could be told apart."""
+CLUSTERED_SECONDS = 8.0
+"""A group of embeddings whose windows begin over less than this is no speaker of its own."""
 
-MAX_CLUSTERED = 6000
-"""Most embeddings that are clustered; the distances between them take 8 * n * n / 2 bytes."""
+MAX_CLUSTERED_WINDOWS = 2000
+"""Windows that are clustered: with three speakers each, the distances between them take 140 MB."""
 
-MIN_SHARE = 0.2
-"""Share of a window in which a speaker must be heard alone for their embedding to be clustered."""
+BLOCK_SECONDS = 20.0
+"""Audio from the start of one block to the start of the next: a second of work for one core."""
 
-# One batch is what cannot be cancelled: about half a second of work on a CPU.
-CPU_WINDOWS = 4
-GPU_WINDOWS = 32
+PADDED_TO = SAMPLE_RATE // 2
+"""What the trunk is given is a multiple of so many samples.
 
-# How the time of a run is spread over the steps of the pipeline, roughly: (begins at, share).
-STEPS = {"segmentation": (0.0, 0.2), "embeddings": (0.2, 0.75), "discrete_diarization": (0.95, 0.03)}
+The libraries below prepare a kernel for every new shape and keep it: with any length allowed they took more memory
+with every recording."""
+
+# What is computed at once. On a CPU larger batches fall out of the caches.
+CPU_WINDOWS, CPU_BLOCKS = 5, 1
+GPU_WINDOWS, GPU_BLOCKS = 64, 8
+
+AROUND_SECONDS = 1.5
+"""Length of what is heard around a moment, as diarization by uniform segments has it."""
+
+LEAST_AROUND_SECONDS = 0.5
+"""Speech of one speaker alone that it must hold; less tells nothing."""
+
+FEWEST_CLEAN_FRAMES = 15
+"""A quarter of a second: who is heard alone for less is embedded from all of his speech."""
 
 # pyannote.audio's own remarks on recordings too short for what was asked; the result is what we want.
 EXPECTED_WARNINGS = (
@@ -98,55 +107,215 @@ class PyannoteDiarizer:
         self.model = folder.name
         if threads:
             torch.set_num_threads(threads)
-        pipeline = _load(folder)
-        on_cpu = torch.device(device).type == "cpu"
-        _set_windows(pipeline, segmentation_step, CPU_WINDOWS if on_cpu else GPU_WINDOWS)
-        pipeline._embedding = SpeechOnlyEmbedding(pipeline._embedding)
-        pipeline.to(torch.device(device))
-        self._pipeline = pipeline
+        pipeline = _load(folder, segmentation_step)
+        self._device = torch.device(device)
+        pipeline.to(self._device)
+        self._clustering = pipeline.clustering
+        self._segmentation = pipeline._segmentation.model
+        self._embedding = pipeline._embedding
+        duration = pipeline._segmentation.duration
+        length, step = round(duration * SAMPLE_RATE), max(1, round(segmentation_step * duration * SAMPLE_RATE))
+        self.rules = WindowRules(length, step, max(1, round(BLOCK_SECONDS * SAMPLE_RATE / step)))
+        field = self._segmentation.receptive_field
+        self.frames = Frames(field.step, field.start + field.duration / 2)
+        specifications = self._segmentation.specifications
+        self._powerset = (
+            Powerset(len(specifications.classes), specifications.powerset_max_classes).to(self._device)
+            if specifications.powerset
+            else None
+        )
+        on_cpu = self._device.type == "cpu"
+        self._windows_at_once = CPU_WINDOWS if on_cpu else GPU_WINDOWS
+        self.blocks_at_once = CPU_BLOCKS if on_cpu else GPU_BLOCKS
 
     def warm_up(self) -> None:
         """Run both networks once, so that the first request finds them ready."""
-        self.diarize(np.zeros(SAMPLE_RATE, np.float32), SpeakerBounds(), lambda _: None, lambda: False)
-        # The pipeline ends early on silence; noise under a full mask takes the other half.
-        noise = torch.randn(1, 1, 10 * SAMPLE_RATE, generator=torch.Generator().manual_seed(0))
-        self._pipeline._embedding(noise / 100, masks=torch.ones(1, 100))
-        assert self._pipeline._embedding.min_num_samples  # found by trial, once
+        noise = np.random.default_rng(0).normal(0, 300, self.rules.length).astype(np.int16)
+        self.listen([Block(0, noise, (0,))])
+        audio = torch.from_numpy(noise).float().to(self._device) / 32768
+        # Noise is nobody's speech: a mask makes it so.
+        speech = np.ones((1, 100, 1), np.float16)
+        with torch.inference_mode():
+            self._embed(audio, Block(0, noise, (0,)), speech)
 
-    def diarize(
-        self,
-        samples: NDArray[np.float32],
-        bounds: SpeakerBounds,
-        progress: Callable[[float], None],
-        cancelled: Callable[[], bool],
-    ) -> Diarization:
-        """Diarize a whole recording; see `engine.Diarizer`."""
-        if cancelled():
-            raise Cancelled
-        if len(samples) < MIN_SAMPLES:
-            progress(1.0)
-            return Diarization((), ())
-        waveform = torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32))
+    def listen(self, blocks: Sequence[Block]) -> list[list[LocalSpeakers]]:
+        """Run the networks; see `engine.Diarizer`."""
+        with torch.inference_mode():
+            audio = [torch.from_numpy(block.samples.astype(np.float32) / 32768).to(self._device) for block in blocks]
+            activity = self._segment(audio, blocks)
+            heard: list[list[LocalSpeakers]] = []
+            for waveform, block in zip(audio, blocks, strict=True):
+                own, activity = activity[: len(block.offsets)], activity[len(block.offsets) :]
+                heard.append(self._embed(waveform, block, own))
+            return heard
+
+    def voices(self, windows: Sequence[LocalSpeakers], bounds: SpeakerBounds) -> NDArray[np.float32]:
+        """Group the embeddings; see `engine.Diarizer`."""
+        voiced = [window for window in windows if window.voiced]
+        chosen = np.linspace(0, len(voiced) - 1, min(len(voiced), MAX_CLUSTERED_WINDOWS)).round().astype(int)
+        embeddings = np.stack([voiced[number].embeddings for number in chosen])
+        speech = np.stack([voiced[number].activity > SPEAKS for number in chosen]).astype(np.float32)
+        seconds = SlidingWindow(self.rules.length / SAMPLE_RATE, self.rules.step / SAMPLE_RATE)
+        known = ~np.isnan(embeddings).any(axis=2)
+        # pyannote.audio's VBx clustering cannot do without bounds.
+        most = bounds.exact or bounds.maximum or MAX_SPEAKERS
         with _expected_warnings():
-            output = self._pipeline(
-                {"waveform": waveform[None], "sample_rate": SAMPLE_RATE, "uri": "request"},
-                num_speakers=bounds.exact or None,
-                min_speakers=bounds.minimum or None,
-                max_speakers=None if bounds.exact else bounds.maximum or MAX_SPEAKERS,
-                hook=_Hook(progress, cancelled),
+            _, _, centroids = self._clustering(
+                embeddings=embeddings,
+                segmentations=SlidingWindowFeature(speech, seconds),
+                num_clusters=bounds.exact or None,
+                min_clusters=min(bounds.exact or bounds.minimum or 1, int(known.sum())),
+                max_clusters=most,
             )
-        progress(1.0)
-        return to_diarization(
-            _spans(output.speaker_diarization),
-            _spans(output.exclusive_speaker_diarization),
-            duration=len(samples) / SAMPLE_RATE,
+        if np.isnan(centroids).any():  # nobody is heard for long enough to be grouped
+            centroids = embeddings[known].mean(axis=0, keepdims=True)
+        return np.asarray(centroids, np.float32)
+
+    def _segment(self, audio: Sequence[Tensor], blocks: Sequence[Block]) -> NDArray[np.float16]:
+        """Return the activity of the local speakers in all windows, (windows, frames, speakers)."""
+        length = self.rules.length
+        windows = [
+            torch.nn.functional.pad(part, (0, length - len(part)))
+            for waveform, block in zip(audio, blocks, strict=True)
+            for part in (waveform[offset : offset + length] for offset in block.offsets)
+        ]
+        parts: list[NDArray[np.float16]] = []
+        for start in range(0, len(windows), self._windows_at_once):
+            scores = self._segmentation(torch.stack(windows[start : start + self._windows_at_once])[:, None])
+            probabilities = scores if self._powerset is None else self._powerset.to_multilabel(scores, soft=True)
+            parts.append(probabilities.clamp(0, 1).cpu().numpy().astype(np.float16))
+        return np.concatenate(parts)
+
+    def _embed(self, audio: Tensor, block: Block, activity: NDArray[np.float16]) -> list[LocalSpeakers]:
+        """Return what is heard in a block's windows, whose activity is (windows, frames, speakers)."""
+        masks = _masks(activity)
+        trunk = _Trunk(self._embedding, audio if masks.any() else None)
+        heard: list[LocalSpeakers] = []
+        for number, offset in enumerate(block.offsets):
+            moments = self._moments(block, number, len(audio))
+            heard.append(
+                LocalSpeakers(
+                    (block.start + offset) / SAMPLE_RATE,
+                    activity[number],
+                    self._speakers(trunk, masks[number], offset, len(audio)),
+                    moments.start,
+                    self._around(trunk, activity[number], offset, moments, block.start),
+                )
+            )
+        return heard
+
+    def _speakers(self, trunk: "_Trunk", mask: NDArray[np.float32], offset: int, samples: int) -> NDArray[np.float32]:
+        """Return the embeddings of one window's speakers, (speakers, dimension), from what the mask selects."""
+        frames, speakers = mask.shape
+        embeddings = np.full((speakers, trunk.dimension), np.nan, np.float32)
+        # Less than a window in a recording that is shorter.
+        share = min(1.0, (samples - offset) / self.rules.length)
+        mask = mask[: math.ceil(share * frames)]
+        speaking = np.flatnonzero(mask.any(axis=0))
+        if len(speaking):
+            span = (offset, offset + share * self.rules.length)
+            embeddings[speaking] = trunk.pooled(span, mask[:, speaking].T)
+        return embeddings
+
+    def _moments(self, block: Block, number: int, samples: int) -> range:
+        """Return the moments that are in the middle of a window, where it knows most; the first and the last
+        window of a block have those before and after, too.
+        """
+        margin = (self.rules.length - self.rules.step) // 2
+        start = block.start + block.offsets[number] + margin if number or block.start else 0
+        last = number == len(block.offsets) - 1
+        end = block.start + samples if last else block.start + block.offsets[number] + margin + self.rules.step
+        return range(*(round(place / SAMPLE_RATE / MOMENT_SECONDS) for place in (start, end)))
+
+    def _around(
+        self, trunk: "_Trunk", activity: NDArray[np.float16], offset: int, moments: range, start: int
+    ) -> NDArray[np.float32]:
+        """Return the embeddings of what is heard around each moment, (moments, dimension)."""
+        embeddings = np.full((len(moments), trunk.dimension), np.nan, np.float32)
+        speech = activity > SPEAKS
+        # Who speaks alone in each frame: nobody is -1.
+        alone = np.where(speech.sum(axis=1) == 1, speech.argmax(axis=1), -1)
+        # Where each moment's surroundings begin and end, in frames of this window.
+        middles = ((np.array(moments) + 0.5) * MOMENT_SECONDS - (start + offset) / SAMPLE_RATE) / self.frames.step
+        width = round(AROUND_SECONDS / self.frames.step)
+        places = np.rint(middles[:, None] - width / 2 + np.arange(width)).astype(int)
+        inside = (places >= 0) & (places < len(alone))
+        around = np.where(inside, alone[places.clip(0, len(alone) - 1)], -1)
+        # Of whoever speaks then: what others say just before or after is not his.
+        weights = ((around == around[:, [width // 2]]) & (around >= 0)).astype(np.float32)
+        enough = np.flatnonzero(weights.sum(axis=1) * self.frames.step >= LEAST_AROUND_SECONDS)
+        if len(enough):
+            begins = offset + (middles[enough] - width / 2) * self.frames.step * SAMPLE_RATE
+            embeddings[enough] = trunk.pooled_around(begins, AROUND_SECONDS * SAMPLE_RATE, weights[enough])
+        return embeddings
+
+
+class _Trunk:
+    """What the embedding network makes of a block, to pool embeddings from.
+
+    Args:
+        embedding: pyannote.audio's, around a model with `forward_frames` and `forward_embedding`.
+        audio: (samples,); None when nobody speaks, then nothing may be pooled.
+    """
+
+    def __init__(self, embedding: Any, audio: Tensor | None) -> None:
+        self._model = embedding.model_
+        self.dimension = int(embedding.dimension)
+        if audio is not None:
+            padded = _padded(audio)
+            self._frames = self._model.forward_frames(padded[None, None])
+            self._samples_a_frame = len(padded) / self._frames.shape[-1]
+
+    def pooled(self, span: tuple[float, float], masks: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return embeddings, (masks, dimension), of what each mask, (masks, any), selects of the span in samples."""
+        first = round(span[0] / self._samples_a_frame)
+        last = max(first + 2, round(span[1] / self._samples_a_frame))
+        weights = torch.from_numpy(np.ascontiguousarray(masks)).to(self._frames.device)
+        embeddings: Tensor = self._model.forward_embedding(self._frames[..., first:last], weights=weights[None])
+        return embeddings[0].cpu().numpy()
+
+    def pooled_around(
+        self, begins: NDArray[np.float64], samples: float, masks: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return embeddings, (spans, dimension), of equally long spans that begin at the given samples.
+
+        `masks`, (spans, any), select; they select nothing outside the block.
+        """
+        width = max(2, round(samples / self._samples_a_frame))
+        places = np.rint(begins[:, None] / self._samples_a_frame + np.arange(width)).astype(np.int64)
+        inside = torch.from_numpy(places.clip(0, self._frames.shape[-1] - 1)).to(self._frames.device)
+        spans = self._frames[0][..., inside].movedim(-2, 0)
+        embeddings: Tensor = self._model.forward_embedding(
+            spans, weights=torch.from_numpy(masks).to(self._frames.device)
         )
+        return embeddings.cpu().numpy()
 
 
-def _load(folder: Path) -> Any:
-    """Return the pipeline that `folder` holds."""
+def _masks(activity: NDArray[np.float16]) -> NDArray[np.float32]:
+    """Return the frames to embed speakers from: where they speak alone, or where they speak, if that is too little.
+
+    Args:
+        activity: shape (windows, frames, speakers).
+
+    Returns:
+        Zeros and ones of that shape.
+    """
+    speech = activity > SPEAKS
+    alone = speech & (speech.sum(axis=2, keepdims=True) == 1)
+    enough = alone.sum(axis=1, keepdims=True) > FEWEST_CLEAN_FRAMES
+    return np.where(enough, alone, speech).astype(np.float32)
+
+
+def _padded(audio: Tensor) -> Tensor:
+    """Return audio, (samples,), repeated until its length is a multiple of `PADDED_TO`."""
+    length = math.ceil(len(audio) / PADDED_TO) * PADDED_TO
+    return audio.repeat(math.ceil(length / len(audio)))[:length]
+
+
+def _load(folder: Path, step: float) -> Any:
+    """Return the pipeline that `folder` holds, for windows that overlap by `step`."""
     if (folder / "config.yaml").is_file():
-        return Pipeline.from_pretrained(folder)
+        return _checked(Pipeline.from_pretrained(folder))
     for file in (SEGMENTATION_FILE, EMBEDDING_FILE):
         if not (folder / file).is_file():
             raise FileNotFoundError(f"{folder} holds neither config.yaml nor {file}.")
@@ -155,11 +324,22 @@ def _load(folder: Path) -> Any:
         embedding=CamPlusPlusEmbedding.from_weights(folder / EMBEDDING_FILE),
         embedding_exclude_overlap=True,
         # The pipeline loads a PLDA whether its clustering has a use for one or not.
-        plda=_NoPlda(),
+        plda=NoPlda(),
         clustering="AgglomerativeClustering",
     )
     pipeline.clustering = BoundedClustering(metric="cosine")
-    return pipeline.instantiate(PARAMETERS)
+    seconds = step * pipeline._segmentation.duration
+    smallest = min(20, max(1, round(CLUSTERED_SECONDS / seconds)))
+    clustering = {"method": "centroid", "threshold": THRESHOLD, "min_cluster_size": smallest}
+    return _checked(pipeline.instantiate({"segmentation": {"min_duration_off": 0.0}, "clustering": clustering}))
+
+
+def _checked(pipeline: Any) -> Any:
+    """Return the pipeline, whose embedding must be one that pools frames; all of pyannote.audio's own are."""
+    model = getattr(pipeline._embedding, "model_", None)
+    if not (hasattr(model, "forward_frames") and hasattr(model, "forward_embedding")):
+        raise TypeError(f"{type(model).__name__} has no forward_frames and forward_embedding, which pool speakers.")
+    return pipeline
 
 
 def load_segmentation(path: Path) -> Any:
@@ -175,149 +355,11 @@ def load_segmentation(path: Path) -> Any:
     return model.eval()
 
 
-def _set_windows(pipeline: Any, step: float, windows: int) -> None:
-    """Set how far windows overlap and how many go into one batch."""
-    segmentation = pipeline._segmentation
-    # Whole samples: otherwise rounding makes the crops of one batch differ in length by a sample.
-    segmentation.step = round(step * segmentation.duration * SAMPLE_RATE) / SAMPLE_RATE
-    pipeline.segmentation_step = step
-    pipeline.segmentation_batch_size = windows
-    # A window has one row for each of its local speakers.
-    pipeline.embedding_batch_size = windows * len(segmentation.model.specifications.classes)
-
-
-class _NoPlda(PLDA):  # type: ignore[misc]  # pyannote.audio is untyped
+class NoPlda(PLDA):  # type: ignore[misc]  # pyannote.audio is untyped
     """Stands where a PLDA must be given and none is used."""
 
     def __init__(self) -> None:
         pass
-
-
-class SpeechOnlyEmbedding(BaseInference):  # type: ignore[misc]  # pyannote.audio is untyped
-    """A speaker embedding that leaves out work whose result the pipeline throws away.
-
-    The pipeline asks for every pair of window and local speaker, and most of those speakers are silent.
-    Their rows are NaN here, "no embedding". WeSpeaker's ResNet, which only pools by the mask, runs once for
-    each window instead of once for each of its speakers, with the same result.
-    """
-
-    def __init__(self, embedding: Any) -> None:
-        self._embedding = embedding
-
-    def to(self, device: torch.device) -> "SpeechOnlyEmbedding":
-        """Move the model to `device`."""
-        self._embedding.to(device)
-        return self
-
-    @property
-    def sample_rate(self) -> int:
-        """Samples a second."""
-        return int(self._embedding.sample_rate)
-
-    @property
-    def dimension(self) -> int:
-        """Length of an embedding."""
-        return int(self._embedding.dimension)
-
-    @property
-    def metric(self) -> str:
-        """Distance to compare embeddings by."""
-        return str(self._embedding.metric)
-
-    @cached_property
-    def min_num_samples(self) -> int:
-        """Fewest samples that give an embedding; found by trial."""
-        return int(self._embedding.min_num_samples)
-
-    def __call__(self, waveforms: Tensor, masks: Tensor) -> NDArray[np.float32]:
-        """Embed waveforms, (batch, 1, samples), under masks, (batch, frames): (batch, dimension)."""
-        embeddings = np.full((len(waveforms), self.dimension), np.nan, dtype=np.float32)
-        speaks = masks.sum(dim=1) > 0
-        if speaks.any():
-            embed = self._pooled if hasattr(self._embedding.model_, "forward_frames") else self._embedding
-            embeddings[speaks.numpy()] = embed(waveforms[speaks], masks=masks[speaks])
-        return embeddings
-
-    def _pooled(self, waveforms: Tensor, masks: Tensor) -> NDArray[np.float32]:
-        """Run the trunk once for each run of equal waveforms and pool it under each of their masks."""
-        starts = [
-            row for row in range(len(waveforms)) if row == 0 or not torch.equal(waveforms[row], waveforms[row - 1])
-        ]
-        model, device = self._embedding.model_, self._embedding.device
-        runs = torch.tensor([sum(start <= row for start in starts) - 1 for row in range(len(waveforms))])
-        with torch.inference_mode():
-            frames = model.forward_frames(waveforms[starts].to(device))
-            embeddings: Tensor = model.forward_embedding(frames[runs.to(device)], weights=masks.to(device))
-        return embeddings.cpu().numpy()
-
-
-class BoundedClustering(AgglomerativeClustering):  # type: ignore[misc]  # pyannote.audio is untyped
-    """Agglomerative clustering that keeps to the bounds and to a bounded amount of memory.
-
-    pyannote.audio's own searches the dendrogram for a cut with the wanted number of large clusters and takes
-    the nearest when there is none, as is common in short recordings. Here k-means takes over whenever the
-    threshold alone does not give the wanted number, as in its VBx clustering.
-    """
-
-    def filter_embeddings(
-        self, embeddings: NDArray[Any], segmentations: Any = None, min_active_ratio: float = MIN_SHARE
-    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Return the embeddings to cluster, with their windows and local speakers.
-
-        Those of speakers who are heard alone long enough; when there is none, as in a recording of a second,
-        all there are. No more than `MAX_CLUSTERED`, evenly spread: the rest goes to the nearest centroid.
-        """
-        found = super().filter_embeddings(embeddings, segmentations, min_active_ratio=min_active_ratio)
-        if not len(found[0]):
-            windows, speakers = np.nonzero(~np.isnan(embeddings).any(axis=2))
-            found = embeddings[windows, speakers], windows, speakers
-        kept = np.linspace(0, len(found[0]) - 1, min(len(found[0]), MAX_CLUSTERED)).astype(int)
-        return found[0][kept], found[1][kept], found[2][kept]
-
-    def cluster(
-        self,
-        embeddings: NDArray[Any],
-        min_clusters: int | None = None,
-        max_clusters: int | None = None,
-        num_clusters: int | None = None,
-    ) -> NDArray[Any]:
-        """Return the cluster, from 0, of each of the embeddings, (embeddings, dimension)."""
-        unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
-        clusters: NDArray[Any] = super().cluster(unit.copy(), min_clusters=1, max_clusters=len(unit))
-        found = int(clusters.max()) + 1
-        wanted = num_clusters or int(np.clip(found, min_clusters or 1, max_clusters or len(unit)))
-        if wanted == found:
-            return clusters
-        forced: NDArray[Any] = KMeansClustering(self.metric).cluster(unit, num_clusters=wanted)
-        return forced
-
-
-class _Hook:
-    """What the pipeline calls between batches: passes progress on and stops when cancelled."""
-
-    def __init__(self, progress: Callable[[float], None], cancelled: Callable[[], bool]) -> None:
-        self._progress = progress
-        self._cancelled = cancelled
-        self._reached = 0.0
-
-    def __call__(
-        self,
-        step: str,
-        artifact: object,
-        file: object = None,
-        total: int | None = None,
-        completed: int | None = None,
-    ) -> None:
-        if self._cancelled():
-            raise Cancelled
-        if step not in STEPS:
-            return
-        begin, share = STEPS[step]
-        done = 1.0 if completed is None or not total else min(1.0, completed / total)
-        # The last batch may count past the end, and the step itself reports once more after it.
-        if begin + share * done > self._reached:
-            self._reached = float(begin + share * done)
-            self._progress(self._reached)
 
 
 @contextmanager
@@ -326,11 +368,3 @@ def _expected_warnings() -> Iterator[None]:
         for message in EXPECTED_WARNINGS:
             warnings.filterwarnings("ignore", message=message)
         yield
-
-
-def _spans(annotation: Any) -> list[LabelledSpan]:
-    """Return the segments of a pyannote.core Annotation."""
-    return [
-        LabelledSpan(segment.start, segment.end, str(label))
-        for segment, _, label in annotation.itertracks(yield_label=True)
-    ]

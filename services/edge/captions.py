@@ -1,18 +1,20 @@
 """Readable subtitles: recognized words laid out as cues of at most two short lines. Pure.
 
-Recognized segments run to 30 s; on a screen that is a wall of text. The limits are those common to
-broadcasters (the BBC's and Netflix's timed text guides): two lines, 42 columns a line, 7 s, and each cue on
-the screen long enough to be seen. Where to cut is chosen for the segment as a whole, by dynamic programming
-over its words as TeX does for lines: a cut after a sentence costs nothing, after a comma or at a pause
-little, inside a phrase much, and every cue costs something, so that short ones do not flicker by.
+A segment may run to 30 s, a wall of text on a screen, or be a "Yes." that flickers by. So cues are laid out
+over all that one speaker says until another speaks, whatever segments it lies in. The limits are those common
+to broadcasters (the BBC's and Netflix's timed text guides): two lines, 42 columns a line, 7 s, and each cue on
+the screen long enough to be read where there is time. Where to cut is chosen for a run as a whole, by dynamic
+programming over its words as TeX does for lines: a cut after a sentence costs nothing, after a comma or at a
+pause little, inside a phrase much, and every cue costs something, so that tiny sentences share one.
 """
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from math import inf
 
-from services.edge.transcript import Segment, Word
+from services.edge.transcript import UNSPACED_LANGUAGES, Segment, Word
 from services.text.punctuation import closes, ends_clause, ends_sentence, opens
 
 LINE_COLUMNS = 42
@@ -27,11 +29,20 @@ MAX_CUE_MILLISECONDS = 7_000
 MIN_CUE_MILLISECONDS = 1_000
 """Time that a cue is given when nothing follows sooner."""
 
+LINGER_MILLISECONDS = 500
+"""Time that a cue stays after its last word (Netflix: half a second past the audio)."""
+
+GAP_MILLISECONDS = 80
+"""Time without a cue between two (two frames), so that the eye notices the change."""
+
+READING_COLUMNS_PER_SECOND = 17
+"""Reading speed that a cue is kept for into the silence after it (Netflix: 17 to 20 characters a second)."""
+
 PAUSE_MILLISECONDS = 400
 """A pause that is a good place to cut."""
 
-LONG_PAUSE_MILLISECONDS = 1_500
-"""A pause that a cue had better not hold."""
+LONG_PAUSE_MILLISECONDS = 1_000
+"""A pause that a cue had better not hold: what comes after it would be read before it is said."""
 
 _CUE_COST = 2.0
 _FLICKER_COST = 2.0
@@ -79,7 +90,7 @@ def columns(text: str) -> int:
 
 
 def captions(segments: Sequence[Segment], duration: float, prefixes: Sequence[str] = ()) -> tuple[Cue, ...]:
-    """Return the cues of a transcript, in order, none overlapping the next, each of one segment.
+    """Return the cues of a transcript, in order, none overlapping the next, each of one speaker.
 
     Args:
         segments: with lawful times (start <= end, never backwards); those without text give no cue.
@@ -87,31 +98,60 @@ def captions(segments: Sequence[Segment], duration: float, prefixes: Sequence[st
         prefixes: what stands before the first line of a cue, by speaker; none when empty. It counts as
             part of the line.
     """
+    runs = _runs(segments)
     cues: list[Cue] = []
-    for segment in segments:
-        tokens = _tokens(segment)
-        prefix = "" if segment.speaker is None or not prefixes else plain(prefixes[segment.speaker]) + " "
+    for position, (speaker, tokens) in enumerate(runs, start=1):
+        following = runs[position][1][0].start if position < len(runs) else int(duration * 1000)
+        prefix = "" if speaker is None or not prefixes else plain(prefixes[speaker]) + " "
         indent = columns(prefix)
-        for cut in _cuts(tokens, indent):
+        for cut in _cuts(tokens, indent, following):
             chosen = tokens[cut.start : cut.stop]
             first, *rest = _lines(chosen, indent)
-            end = min(chosen[-1].end, chosen[0].start + MAX_CUE_MILLISECONDS)
-            cues.append(Cue(chosen[0].start, end, (prefix + first, *rest), segment.speaker))
+            cues.append(Cue(chosen[0].start, chosen[-1].end, (prefix + first, *rest), speaker))
     return _timed(cues, int(duration * 1000))
 
 
+def _runs(segments: Sequence[Segment]) -> list[tuple[int | None, list[_Token]]]:
+    """Return what one speaker says until another speaks, as tokens, and who it is."""
+    spoken = [(segment, tokens) for segment in segments if (tokens := _tokens(segment))]
+    runs: list[tuple[int | None, list[_Token]]] = []
+    for speaker, group in groupby(spoken, lambda item: item[0].speaker):
+        run: list[_Token] = []
+        before: Segment | None = None
+        for segment, tokens in group:
+            run.append(replace(tokens[0], spaced=tokens[0].spaced or _spaced(before, segment)))
+            run.extend(tokens[1:])
+            before = segment
+        runs.append((speaker, run))
+    return runs
+
+
+def _spaced(before: Segment | None, segment: Segment) -> bool:
+    """Return whether a space parts two segments, as `Transcript.joined` has it."""
+    return before is not None and not {before.language, segment.language} <= UNSPACED_LANGUAGES
+
+
 def _timed(cues: Sequence[Cue], duration: int) -> tuple[Cue, ...]:
-    """Return the cues long enough to be seen where there is room; a cue of no length gets a millisecond.
+    """Return the cues long enough to be read where there is room; a cue of no length gets a millisecond.
 
     Players drop cues whose end is not after their start.
     """
     timed: list[Cue] = []
     for position, cue in enumerate(cues):
-        bound = cues[position + 1].start if position + 1 < len(cues) else duration
+        last = position + 1 == len(cues)
+        bound = duration if last else cues[position + 1].start
         start = max(timed[-1].end if timed else 0, min(cue.start, duration - 1))
-        end = max(min(max(cue.end, start + MIN_CUE_MILLISECONDS), bound), start + 1)
-        timed.append(Cue(start, end, cue.lines, cue.speaker))
+        end = max(min(_wanted_end(cue, start), bound if last else bound - GAP_MILLISECONDS), start + 1)
+        seen = min(start + MIN_CUE_MILLISECONDS, bound)
+        timed.append(replace(cue, start=start, end=max(end, seen)))
     return tuple(timed)
+
+
+def _wanted_end(cue: Cue, start: int) -> int:
+    """Return until when a cue that starts at `start` had better stay, were there nothing after it."""
+    reading = sum(map(columns, cue.lines)) * 1000 // READING_COLUMNS_PER_SECOND
+    wanted = max(cue.end + LINGER_MILLISECONDS, start + max(reading, MIN_CUE_MILLISECONDS))
+    return min(wanted, start + MAX_CUE_MILLISECONDS)
 
 
 def _milliseconds(seconds: float) -> int:
@@ -158,8 +198,8 @@ def _wide(character: str) -> bool:
     return columns(character) == 2
 
 
-def _cuts(tokens: Sequence[_Token], indent: int) -> list[range]:
-    """Return the tokens of each cue, at the least cost over the whole segment."""
+def _cuts(tokens: Sequence[_Token], indent: int, following: int) -> list[range]:
+    """Return the tokens of each cue, at the least cost over the whole run; `following` is when the next begins."""
     count = len(tokens)
     best = [0.0] + [inf] * count
     back = [0] * (count + 1)
@@ -167,7 +207,8 @@ def _cuts(tokens: Sequence[_Token], indent: int) -> list[range]:
         for stop, inside in _cues_from(tokens, first, indent):
             ending = 0.0 if stop == count else _cost_between(tokens[stop - 1], tokens[stop])
             # It may stay until the next one comes: what follows decides whether there is time to read it.
-            flickers = stop < count and tokens[stop].start - tokens[first].start < MIN_CUE_MILLISECONDS
+            until = tokens[stop].start if stop < count else following
+            flickers = until - tokens[first].start < MIN_CUE_MILLISECONDS
             cost = best[first] + _CUE_COST + inside + ending + (_FLICKER_COST if flickers else 0.0)
             if cost < best[stop]:
                 best[stop], back[stop] = cost, first

@@ -11,7 +11,7 @@ from services.edge.form import TranscribeOptions
 from services.edge.messages import to_seconds_span, to_segment, to_suppressed
 from services.edge.offer import Language, Offer, ServedModel
 from services.edge.tiers import Tier
-from services.edge.transcript import Segment, Suppressed, Turn
+from services.edge.transcript import Activity, Segment, Suppressed, Turn
 from services.runtime.errors import Fault, MeshError, invalid_field
 from services.runtime.request_id import METADATA_KEY
 from services.runtime.spans import to_seconds
@@ -48,6 +48,8 @@ class Diarization:
 
     turns: tuple[Turn, ...]
     exclusive_turns: tuple[Turn, ...]
+    activity: Activity | None
+    """None where diarize does not send it."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,9 @@ class DiarizeClient:
         self._stub: Any = diarize_pb2_grpc.DiarizeServiceStub(tier.channel)
         self._request_seconds = request_seconds
 
-    async def diarize(self, pcm: Pcm, *, speakers: int, request_id: str, progress: OnProgress) -> Diarization:
+    async def diarize(
+        self, pcm: Pcm, *, speakers: int, caller: str, request_id: str, progress: OnProgress
+    ) -> Diarization:
         """Diarize the recording that `pcm` yields in chunks; `speakers` 0 finds out how many there are.
 
         Raises:
@@ -190,19 +194,24 @@ class DiarizeClient:
         """
 
         async def requests() -> AsyncIterator[diarize_pb2.DiarizeRequest]:
-            yield diarize_pb2.DiarizeRequest(config=diarize_pb2.DiarizationConfig(speaker_count=speakers))
+            config = diarize_pb2.DiarizationConfig(speaker_count=speakers, caller=caller)
+            yield diarize_pb2.DiarizeRequest(config=config)
             async for chunk in pcm:
                 yield diarize_pb2.DiarizeRequest(audio=chunk)
 
         found: diarize_pb2.Diarization | None = None
+        activity: list[diarize_pb2.SpeakerActivity] = []
         async with _call(self.tier, self._stub.Diarize, requests(), request_id, self._request_seconds) as responses:
             async for response in responses:
-                if response.WhichOneof("event") == "diarization":
+                event = response.WhichOneof("event")
+                if event == "diarization":
                     found = response.diarization
-                else:
+                elif event == "activity":
+                    activity.append(response.activity)
+                elif event == "progress":
                     progress(response.progress.completed_ratio)
         assert found is not None, "diarize ended without a result"
-        return Diarization(_turns(found.turns), _turns(found.exclusive_turns))
+        return Diarization(_turns(found.turns), _turns(found.exclusive_turns), _activity(activity))
 
 
 class SummarizeClient:
@@ -286,6 +295,14 @@ def _recognition(
         summary.model,
         tuple(suppressed),
     )
+
+
+def _activity(parts: list[diarize_pb2.SpeakerActivity]) -> Activity | None:
+    """Return the parts as one; None where there are none, as of a service that does not send them."""
+    if not parts:
+        return None
+    rows = zip(*(part.probabilities for part in parts), strict=True)
+    return Activity(to_seconds(parts[0].frame_step), tuple(b"".join(row) for row in rows))
 
 
 def _turns(turns: Any) -> tuple[Turn, ...]:

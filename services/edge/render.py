@@ -167,8 +167,12 @@ def _verbose_words(transcript: Transcript, segment: Segment) -> Json:
 
 
 def _verbose_word(transcript: Transcript, word: Word) -> Json:
-    speaker = {"speaker": _name(transcript, word.speaker)} if transcript.diarized else {}
-    return {**word_json(word), "probability": _rounded(word.probability), **speaker}
+    said = {**word_json(word), "probability": _rounded(word.probability)}
+    if not transcript.diarized:
+        return said
+    confidence = None if word.speaker_confidence is None else _rounded(word.speaker_confidence)
+    speaker = {"speaker": _name(transcript, word.speaker), "speaker_confidence": confidence}
+    return {**said, **speaker, "overlap": word.overlap}
 
 
 def suppressed_json(suppressed: Suppressed) -> Json:

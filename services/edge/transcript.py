@@ -21,6 +21,10 @@ class Word:
     """0 to 1."""
     speaker: int | None = None
     """Index of its speaker, or None when nobody is known to speak there (or nobody was asked)."""
+    speaker_confidence: float | None = None
+    """How probable it is that `speaker` said it, 0 to 1; None exactly when `speaker` is None."""
+    overlap: bool = False
+    """Whether more than one speaker speaks there for a good part of the word."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,16 @@ class Turn:
     """Seconds; never before `start`."""
     speaker: int
     """Index of the speaker, from 0."""
+
+
+@dataclass(frozen=True)
+class Activity:
+    """How surely each speaker speaks, from frame to frame: the soft evidence behind turns."""
+
+    step: float
+    """Seconds between frames; frame n covers n * step to (n + 1) * step. diarize sends 0.05."""
+    probabilities: tuple[bytes, ...]
+    """One row a speaker, indexed as the turns' speakers, all of one length; 0 to 255 stand for 0 to 1."""
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,9 @@ async def transcribe(
         recognition, diarization = await _listen(mesh, decoding.pcm(), options, caller, request_id, progress)
     warnings = tuple(warning.message for warning in decoding.warnings)
     missing = wanted and diarization is None
-    return _merged(options, recognition, diarization, (*warnings, *([DIARIZATION_UNAVAILABLE] if missing else [])))
+    warnings = (*warnings, *([DIARIZATION_UNAVAILABLE] if missing else []))
+    # Hours of words take a second or two, in which other requests want to be answered.
+    return await asyncio.to_thread(_merged, options, recognition, diarization, warnings)
 
 
 async def _diarize_serves(mesh: Mesh, options: TranscribeOptions) -> bool:
@@ -110,7 +112,11 @@ async def _listen(
             diarizing: asyncio.Task[Diarization | None] | None = None
             if options.diarize:
                 telling = mesh.diarize.diarize(
-                    spoken.chunks(), speakers=options.speakers, request_id=request_id, progress=done.share()
+                    spoken.chunks(),
+                    speakers=options.speakers,
+                    caller=caller,
+                    request_id=request_id,
+                    progress=done.share(),
                 )
                 diarizing = tasks.create_task(_fed(spoken, _diarized(telling, options)))
             await _pump(pcm, [heard, spoken] if options.diarize else [heard])
@@ -192,7 +198,7 @@ def _merged(
 ) -> Transcript:
     segments, speakers = recognition.segments, tuple[str, ...]()
     if diarization is not None:
-        segments, speakers = merge(segments, diarization.turns, diarization.exclusive_turns)
+        segments, speakers = merge(segments, diarization.turns, diarization.exclusive_turns, diarization.activity)
     return Transcript(
         segments=segments,
         language=recognition.language,

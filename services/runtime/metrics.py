@@ -53,6 +53,13 @@ ASR_ENCODED_SECONDS = Counter("speechmesh_asr_encoded_seconds_total", "Length of
 ASR_PADDING_SECONDS = Counter("speechmesh_asr_padding_seconds_total", "Padding in encoded windows: what is wasted")
 ASR_RETRIES = Counter("speechmesh_asr_retries_total", "Windows that went round again, by what was tried", ["kind"])
 ASR_SUPPRESSED = Counter("speechmesh_asr_suppressed_total", "Texts that were held back", ["reason"])
+DIARIZE_QUEUE_BLOCKS = Gauge("speechmesh_diarize_queue_blocks", "Blocks of windows that wait for the device")
+DIARIZE_BATCH_SECONDS = Histogram(
+    "speechmesh_diarize_batch_seconds", "Time that the networks take for a batch", buckets=_SECONDS
+)
+DIARIZE_REAL_TIME_FACTOR = Gauge(
+    "speechmesh_diarize_real_time_factor", "Seconds of the networks for a second of audio; moving mean"
+)
 STREAM_LAG_SECONDS = Histogram(
     "speechmesh_stream_lag_seconds",
     "Audio of a live stream that came after what has just become final",

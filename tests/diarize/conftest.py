@@ -15,11 +15,10 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def two_speaker_samples(two_speakers: Path) -> NDArray[np.float32]:
+def two_speaker_samples(two_speakers: Path) -> NDArray[np.int16]:
     with wave.open(str(two_speakers)) as source:
         assert source.getframerate() == 16_000
-        pcm = source.readframes(source.getnframes())
-    return np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768)
+        return np.frombuffer(source.readframes(source.getnframes()), "<i2").astype(np.int16)
 
 
 @pytest.fixture(scope="session")

@@ -18,17 +18,6 @@ FIRST_SPEAKER = [(10.9, 14.4), (18.7, 21.4)]
 SECOND_SPEAKER = [(14.7, 17.9), (21.9, 27.5)]
 
 
-def test_rows_of_one_length_are_batched_and_empty_ones_left_out() -> None:
-    import torch
-
-    from services.diarize.campplus import _batches
-
-    selections = [torch.zeros(frames, 80) for frames in (120, 0, 150, 400, 101, 3)]
-
-    assert list(_batches(selections, largest=6)) == [[0, 2, 4], [3], [5]]
-    assert list(_batches(selections, largest=2)) == [[0, 2], [4], [3], [5]]
-
-
 @pytest.fixture(scope="module")
 def model(campplus_folder: Path) -> "CamPlusPlusEmbedding":
     import torch
@@ -37,6 +26,11 @@ def model(campplus_folder: Path) -> "CamPlusPlusEmbedding":
 
     torch.set_num_threads(1)
     return CamPlusPlusEmbedding.from_weights(campplus_folder / "embedding" / "campplus_cn_en_common.pt")
+
+
+@pytest.fixture(scope="module")
+def conversation(two_speaker_samples: NDArray[np.int16]) -> NDArray[np.float32]:
+    return two_speaker_samples.astype(np.float32) / np.float32(32768)
 
 
 def embed(model: "CamPlusPlusEmbedding", samples: NDArray[np.float32], mask: "Tensor | None" = None) -> "Tensor":
@@ -56,10 +50,10 @@ def cosine(one: "Tensor", other: "Tensor") -> float:
 
 
 def test_a_voice_is_nearer_to_itself_than_to_another(
-    model: "CamPlusPlusEmbedding", two_speaker_samples: NDArray[np.float32]
+    model: "CamPlusPlusEmbedding", conversation: NDArray[np.float32]
 ) -> None:
     first, second = (
-        [embed(model, two_speaker_samples[int(start * RATE) : int(end * RATE)]) for start, end in spans]
+        [embed(model, conversation[int(start * RATE) : int(end * RATE)]) for start, end in spans]
         for spans in (FIRST_SPEAKER, SECOND_SPEAKER)
     )
 
@@ -73,46 +67,68 @@ def test_the_embedding_has_the_length_of_the_weights(model: "CamPlusPlusEmbeddin
     assert embed(model, np.zeros(RATE, np.float32)).shape == (192,)
 
 
-def test_only_the_frames_under_the_mask_count(
-    model: "CamPlusPlusEmbedding", two_speaker_samples: NDArray[np.float32]
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [
+        (11, [-0.1489, -1.0662, 0.3699, -0.2815, 0.3786, -0.3468]),
+        (22, [0.3198, -1.5859, -0.3369, -0.0726, -0.2404, -0.4115]),
+    ],
+)
+def test_the_embedding_of_a_whole_recording_is_the_one_of_the_published_network(
+    model: "CamPlusPlusEmbedding", conversation: NDArray[np.float32], start: int, expected: list[float]
+) -> None:
+    frames = 300
+    recording = conversation[start * RATE :][: 400 + 160 * (frames - 1)]
+
+    assert embed(model, recording)[:6].tolist() == pytest.approx(expected, abs=2e-3)
+
+
+def test_only_the_frames_under_the_mask_are_pooled(
+    model: "CamPlusPlusEmbedding", conversation: NDArray[np.float32]
 ) -> None:
     import torch
 
-    window = two_speaker_samples[18 * RATE : 28 * RATE]
+    window = conversation[18 * RATE : 28 * RATE]
     mask = torch.zeros(500)
     mask[200:] = 1  # from 22 s on, the second speaker
-    changed = window.copy()
-    changed[: 3 * RATE] = 0.1
 
     masked = embed(model, window, mask)
 
-    assert cosine(masked, embed(model, changed, mask)) == pytest.approx(1, abs=1e-5)
+    alone = embed(model, conversation[22 * RATE : 28 * RATE])
+    other = embed(model, conversation[11 * RATE : 14 * RATE])
+    assert cosine(masked, alone) > 0.9 > 0.6 > cosine(masked, other)
     assert cosine(masked, embed(model, window)) < 0.98
 
 
-def test_an_embedding_is_the_same_alone_and_in_a_batch(
-    model: "CamPlusPlusEmbedding", two_speaker_samples: NDArray[np.float32]
+def test_frames_are_pooled_for_several_speakers_as_for_each_alone(
+    model: "CamPlusPlusEmbedding", conversation: NDArray[np.float32]
 ) -> None:
     import torch
 
-    windows = torch.from_numpy(two_speaker_samples[: 3 * 8 * RATE].reshape(3, 1, 8 * RATE))
-    masks = torch.zeros(3, 400)
-    masks[0, 100:300] = 1
-    masks[1, 50:250] = 1
-    masks[2, :7] = 1
+    windows = torch.from_numpy(conversation[: 3 * 8 * RATE].reshape(3, 1, 8 * RATE))
+    masks = torch.zeros(3, 2, 589)
+    for row in range(3):
+        masks[row, 0, 100 + row : 300] = 1
+        masks[row, 1, 310:] = 1
 
     with torch.inference_mode():
-        together = model(windows, weights=masks)
+        frames = model.forward_frames(windows)
+        pooled = model.forward_embedding(frames, masks)
+        whole = model(windows, weights=masks)
 
-    for row in range(3):
-        alone = embed(model, windows[row, 0].numpy(), masks[row])
-        assert torch.allclose(together[row], alone, atol=1e-3)
+    assert pooled.shape == (3, 2, 192)
+    assert torch.equal(pooled, whole)
+    for row, speaker in ((0, 0), (1, 1), (2, 0), (2, 1)):
+        alone = embed(model, windows[row, 0].numpy(), masks[row, speaker])
+        assert torch.allclose(pooled[row, speaker], alone, atol=1e-3)
 
 
-def test_a_mask_that_selects_nothing_gives_no_embedding(model: "CamPlusPlusEmbedding") -> None:
+def test_without_weights_everything_is_pooled(model: "CamPlusPlusEmbedding", conversation: NDArray[np.float32]) -> None:
     import torch
 
-    assert embed(model, np.ones(RATE, np.float32), torch.zeros(50)).isnan().all()
+    window = conversation[11 * RATE : 14 * RATE]
+
+    assert torch.allclose(embed(model, window), embed(model, window, torch.ones(150)), atol=1e-3)
 
 
 def test_weights_that_do_not_match_are_refused(tmp_path: Path, campplus_folder: Path) -> None:

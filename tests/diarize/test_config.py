@@ -26,3 +26,20 @@ def test_a_step_outside_the_window_is_refused(monkeypatch: pytest.MonkeyPatch, s
 
     with pytest.raises(ValidationError, match="segmentation_step"):
         DiarizeSettings()
+
+
+def test_on_the_cpu_a_worker_for_every_core_computes_with_one_thread() -> None:
+    settings = DiarizeSettings(threads=6)
+
+    assert (settings.workers, settings.threads_of_one_computation) == (6, 1)
+
+
+def test_a_gpu_has_one_worker() -> None:
+    settings = DiarizeSettings(device="cuda", threads=6)
+
+    assert (settings.workers, settings.threads_of_one_computation) == (1, 6)
+
+
+def test_a_buffer_shorter_than_a_few_blocks_is_refused() -> None:
+    with pytest.raises(ValidationError, match="buffer_seconds"):
+        DiarizeSettings(buffer_seconds=10)

@@ -1,4 +1,7 @@
-"""A folder laid out as pyannote/speaker-diarization-community-1, mostly with random weights."""
+"""A folder laid out as pyannote/speaker-diarization-community-1, mostly with random weights.
+
+It shows that models are exchangeable: another embedding network and another clustering, the same code.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,8 +11,11 @@ import pytest
 from numpy.typing import NDArray
 
 from services.diarize.engine import SpeakerBounds
+from services.diarize.windows import Block
+from tests.diarize.recordings import RATE, diarized, speakers_of
 
 if TYPE_CHECKING:
+    from services.diarize.pyannote_engine import PyannoteDiarizer
     from services.diarize.pyannote_import import Model
 
 # They need torch, whose import alone takes seconds.
@@ -83,39 +89,59 @@ def save_plda(folder: Path) -> None:
     np.savez(folder / "plda.npz", mu=np.zeros(128), tr=np.eye(128), psi=np.linspace(2, 0.1, 128))
 
 
-def test_a_published_pipeline_loads_and_runs_the_same_way(
-    published_folder: Path, two_speaker_samples: NDArray[np.float32]
-) -> None:
+@pytest.fixture(scope="module")
+def published_diarizer(published_folder: Path) -> "PyannoteDiarizer":
     from services.diarize.pyannote_engine import PyannoteDiarizer
 
-    diarizer = PyannoteDiarizer(published_folder, device="cpu", threads=1, segmentation_step=0.5)
-    diarizer.warm_up()
-    samples = two_speaker_samples[: 20 * 16_000]
+    return PyannoteDiarizer(published_folder, device="cpu", threads=1, segmentation_step=0.5)
 
-    exact = diarizer.diarize(samples, SpeakerBounds(exact=2), lambda _: None, lambda: False)
-    free = diarizer.diarize(samples, SpeakerBounds(), lambda _: None, lambda: False)
 
-    assert diarizer.model == published_folder.name
-    assert {turn.speaker for turn in exact.turns} == {0, 1}
+def test_a_published_pipeline_loads_and_runs_the_same_way(
+    published_diarizer: "PyannoteDiarizer", published_folder: Path, two_speaker_samples: NDArray[np.int16]
+) -> None:
+    from pyannote.audio.models.embedding import WeSpeakerResNet34
+
+    published_diarizer.warm_up()
+    samples = two_speaker_samples[: 20 * RATE]
+
+    exact = diarized(published_diarizer, samples, SpeakerBounds(exact=2))
+    free = diarized(published_diarizer, samples)
+
+    assert isinstance(published_diarizer._embedding.model_, WeSpeakerResNet34)
+    assert published_diarizer.model == published_folder.name
+    assert speakers_of(exact) == {0, 1}
     assert free.turns[0].speaker == 0
 
 
-def test_sharing_the_trunk_changes_no_embedding(published_folder: Path) -> None:
+@pytest.mark.parametrize("fixture", ["published_diarizer", "pyannote_diarizer"])
+def test_a_window_has_the_embeddings_that_pyannote_itself_gives_it(
+    request: pytest.FixtureRequest, two_speaker_samples: NDArray[np.int16], fixture: str
+) -> None:
     import torch
     from pyannote.audio.pipelines.speaker_verification import PretrainedSpeakerEmbedding
 
-    from services.diarize.pyannote_engine import SpeechOnlyEmbedding
-    from services.diarize.pyannote_import import Model
+    diarizer: PyannoteDiarizer = request.getfixturevalue(fixture)
+    samples = two_speaker_samples[11 * RATE : 21 * RATE]
+    ((window,),) = diarizer.listen([Block(0, samples, (0,))])
 
-    plain = PretrainedSpeakerEmbedding(Model.from_pretrained(published_folder / "embedding"))
-    windows = torch.randn(2, 1, 32_000, generator=torch.Generator().manual_seed(0)) / 10
-    masks = torch.zeros(6, 100)
-    masks[0, :40] = masks[1, 40:] = masks[3, :90] = masks[5, 20:60] = 1
-    waveforms = windows.repeat_interleave(3, dim=0)
+    # Both speak for seconds, so each is embedded from where he speaks alone.
+    speech = window.activity > 0.5
+    speaking = np.flatnonzero(speech.any(axis=0))
+    masks = (speech & (speech.sum(axis=1, keepdims=True) == 1)).T[speaking].astype(np.float32)
+    waveforms = torch.from_numpy(samples.astype(np.float32) / 32768).expand(len(speaking), 1, -1)
+    expected = PretrainedSpeakerEmbedding(diarizer._embedding.model_)(waveforms, masks=torch.from_numpy(masks))
+    assert len(speaking) == 2
+    assert np.allclose(window.embeddings[speaking], expected, atol=1e-4)
 
-    shared = SpeechOnlyEmbedding(plain)(waveforms, masks=masks)
 
-    expected = plain(waveforms, masks=masks)
-    speaks = masks.sum(dim=1).numpy() > 0
-    assert np.allclose(shared[speaks], expected[speaks], atol=1e-4)
-    assert np.isnan(shared[~speaks]).all()
+def test_an_embedding_network_that_pools_no_frames_is_refused(
+    published_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pyannote.audio.models.embedding import WeSpeakerResNet34
+
+    from services.diarize.pyannote_engine import PyannoteDiarizer
+
+    monkeypatch.delattr(WeSpeakerResNet34.__mro__[1], "forward_frames")
+
+    with pytest.raises(TypeError, match="forward_frames"):
+        PyannoteDiarizer(published_folder, device="cpu", threads=1, segmentation_step=0.5)

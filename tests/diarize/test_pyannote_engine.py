@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -5,19 +6,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from services.diarize.engine import Diarization, SpeakerBounds, Turn
+from services.diarize.engine import LocalSpeakers, SpeakerBounds, Turn
+from services.diarize.windows import Block
+from tests.diarize.recordings import RATE, diarized, heard_in, speakers_of
 
 if TYPE_CHECKING:
     from services.diarize.pyannote_engine import PyannoteDiarizer
 
 # They need torch, whose import alone takes seconds, and the weights.
 pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
-
-RATE = 16_000
-
-
-def run(diarizer: "PyannoteDiarizer", samples: NDArray[np.float32], bounds: SpeakerBounds | None = None) -> Diarization:
-    return diarizer.diarize(samples, bounds or SpeakerBounds(), lambda _: None, lambda: False)
 
 
 def error_rate(reference: Path, turns: tuple[Turn, ...], seconds: float) -> float:
@@ -34,31 +31,53 @@ def error_rate(reference: Path, turns: tuple[Turn, ...], seconds: float) -> floa
 
 
 def test_the_real_conversation_has_two_speakers_and_few_errors(
-    pyannote_diarizer: "PyannoteDiarizer", two_speaker_samples: NDArray[np.float32], two_speakers: Path
+    pyannote_diarizer: "PyannoteDiarizer", two_speaker_samples: NDArray[np.int16], two_speakers: Path
 ) -> None:
-    diarization = run(pyannote_diarizer, two_speaker_samples)
+    diarization = diarized(pyannote_diarizer, two_speaker_samples)
 
-    assert {turn.speaker for turn in diarization.turns} == {0, 1}
+    assert speakers_of(diarization) == {0, 1}
     assert error_rate(two_speakers.with_suffix(".rttm"), diarization.turns, seconds=30) < 0.10
 
 
 def test_a_whole_number_of_samples_is_stepped_whatever_the_share(
-    campplus_folder: Path, two_speaker_samples: NDArray[np.float32]
+    campplus_folder: Path, two_speaker_samples: NDArray[np.int16]
 ) -> None:
     from services.diarize.pyannote_engine import PyannoteDiarizer
 
     diarizer = PyannoteDiarizer(campplus_folder, device="cpu", threads=1, segmentation_step=0.1234567)
 
-    assert {turn.speaker for turn in run(diarizer, two_speaker_samples).turns} == {0, 1}
+    assert speakers_of(diarized(diarizer, two_speaker_samples)) == {0, 1}
+
+
+@pytest.mark.parametrize("step", [0, -0.1, 1.5])
+def test_a_step_outside_the_window_is_refused(tmp_path: Path, step: float) -> None:
+    from services.diarize.pyannote_engine import PyannoteDiarizer
+
+    with pytest.raises(ValueError, match="segmentation_step"):
+        PyannoteDiarizer(tmp_path, device="cpu", threads=1, segmentation_step=step)
 
 
 def test_a_recording_of_two_seconds_with_both_speakers_is_no_error(
-    pyannote_diarizer: "PyannoteDiarizer", two_speaker_samples: NDArray[np.float32]
+    pyannote_diarizer: "PyannoteDiarizer", two_speaker_samples: NDArray[np.int16]
 ) -> None:
-    diarization = run(pyannote_diarizer, two_speaker_samples[17 * RATE : 19 * RATE], SpeakerBounds(exact=2))
+    diarization = diarized(pyannote_diarizer, two_speaker_samples[17 * RATE : 19 * RATE], SpeakerBounds(exact=2))
 
     assert diarization.turns
-    assert len({turn.speaker for turn in diarization.turns}) <= 2
+    assert len(speakers_of(diarization)) <= 2
+
+
+def test_silence_around_it_changes_no_speakers_embedding_much(
+    pyannote_diarizer: "PyannoteDiarizer", two_speaker_samples: NDArray[np.int16]
+) -> None:
+    """A recording shorter than a window is embedded from its own audio, not from what pads it."""
+    short = two_speaker_samples[22 * RATE : 26 * RATE]
+    whole = np.concatenate([short, np.zeros(6 * RATE, np.int16)])
+
+    (alone,), (padded,) = (heard_in(pyannote_diarizer, samples) for samples in (short, whole))
+
+    one, other = (window.embeddings[~np.isnan(window.embeddings).any(axis=1)] for window in (alone, padded))
+    assert len(one) == len(other) == 1
+    assert float(one[0] @ other[0] / np.linalg.norm(one) / np.linalg.norm(other)) > 0.9
 
 
 def test_warming_up_takes_no_recording(pyannote_diarizer: "PyannoteDiarizer") -> None:
@@ -91,56 +110,86 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
         load_segmentation(tmp_path / "model.bin")
 
 
-def test_silent_speakers_are_not_embedded() -> None:
-    import torch
+def test_where_nobody_speaks_the_embedding_network_does_not_run(
+    pyannote_diarizer: "PyannoteDiarizer", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> None:
+        raise AssertionError("it ran")
 
-    from services.diarize.pyannote_engine import SpeechOnlyEmbedding
+    monkeypatch.setattr(pyannote_diarizer._embedding.model_, "forward_frames", refuse)
 
-    class Counting:
-        dimension = 3
-        model_ = None
-        rows = 0
+    (heard,) = pyannote_diarizer.listen([Block(0, np.zeros(30 * RATE, np.int16), (0, 20 * RATE))])
 
-        def __call__(self, waveforms: torch.Tensor, masks: torch.Tensor) -> NDArray[np.float32]:
-            self.rows += len(waveforms)
-            return masks[:, :3].numpy()
-
-    inner = Counting()
-    masks = torch.tensor([[1.0, 0, 1, 0], [0, 0, 0, 0], [0, 1, 1, 1]])
-
-    embeddings = SpeechOnlyEmbedding(inner)(torch.zeros(3, 1, 10), masks=masks)
-
-    assert inner.rows == 2
-    assert np.array_equal(embeddings[[0, 2]], [[1, 0, 1], [0, 1, 1]])
-    assert np.isnan(embeddings[1]).all()
+    assert [window.voiced for window in heard] == [False, False]
 
 
-def test_forced_clusters_are_as_many_as_asked() -> None:
-    from services.diarize.pyannote_engine import PARAMETERS, BoundedClustering
+def test_the_networks_run_once_over_audio_that_windows_share(
+    pyannote_diarizer: "PyannoteDiarizer", two_speaker_samples: NDArray[np.int16], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = pyannote_diarizer._embedding.model_
+    forward_frames, seconds = model.forward_frames, []
 
-    clustering = BoundedClustering(metric="cosine")
-    clustering.instantiate(PARAMETERS["clustering"])
-    points = np.random.default_rng(0).normal(size=(12, 4))
+    def counted(waveforms: Any) -> Any:
+        seconds.append(waveforms.shape[-1] / RATE)
+        return forward_frames(waveforms)
 
-    for wanted in (1, 2, 5, 12):
-        clusters = clustering.cluster(points.copy(), num_clusters=wanted)
-        assert len(set(clusters.tolist())) == wanted
+    monkeypatch.setattr(model, "forward_frames", counted)
+
+    heard_in(pyannote_diarizer, two_speaker_samples)
+
+    # Two blocks, which share what the last window of the first goes beyond the start of the second.
+    assert sum(seconds) <= 30 + 10
 
 
-def test_a_long_recording_is_clustered_by_a_bounded_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pyannote.core import SlidingWindow, SlidingWindowFeature
+def windows(voiced: Sequence[bool], directions: int = 2) -> list[LocalSpeakers]:
+    """Return windows in each of which one speaker speaks all the time, in turn of so many, or nobody."""
+    random = np.random.default_rng(0)
+    found = []
+    for number, speaks in enumerate(voiced):
+        activity = np.zeros((589, 3), np.float16)
+        embeddings = np.full((3, 192), np.nan, np.float32)
+        if speaks:
+            activity[:, 0] = 1
+            embeddings[0] = np.eye(192)[number % directions] + random.normal(0, 0.01, 192)
+        found.append(LocalSpeakers(2.0 * number, activity, embeddings))
+    return found
 
+
+def test_voices_are_those_that_sound_alike(pyannote_diarizer: "PyannoteDiarizer") -> None:
+    voices = pyannote_diarizer.voices(windows([True] * 40), SpeakerBounds())
+
+    assert sorted(voices.argmax(axis=1).tolist()) == [0, 1]
+
+
+def test_a_long_recording_is_clustered_by_a_bounded_sample(
+    pyannote_diarizer: "PyannoteDiarizer", monkeypatch: pytest.MonkeyPatch
+) -> None:
     from services.diarize import pyannote_engine
 
-    monkeypatch.setattr(pyannote_engine, "MAX_CLUSTERED", 10)
-    embeddings = np.arange(300, dtype=float).reshape(50, 2, 3)
-    speech = np.zeros((50, 20, 2))
-    speech[:, :10, 0] = 1
-    speech[:, 10:, 1] = 1
-    windows = SlidingWindowFeature(speech, SlidingWindow(duration=10, step=2))
+    monkeypatch.setattr(pyannote_engine, "MAX_CLUSTERED_WINDOWS", 30)
+    clustering, clustered = pyannote_diarizer._clustering, []
 
-    kept, chunks, speakers = pyannote_engine.BoundedClustering().filter_embeddings(embeddings, windows)
+    def counted(embeddings: NDArray[np.float32], **others: Any) -> Any:
+        clustered.append(len(embeddings))
+        return clustering(embeddings=embeddings, **others)
 
-    assert len(kept) == 10
-    assert (chunks[0], chunks[-1]) == (0, 49)
-    assert np.array_equal(kept, embeddings[chunks, speakers])
+    monkeypatch.setattr(pyannote_diarizer, "_clustering", counted)
+
+    # More than half of it at the end is silence, and so would most of a sample be.
+    voices = pyannote_diarizer.voices(windows([True] * 101 + [False] * 200), SpeakerBounds(exact=2))
+
+    assert clustered == [30]
+    assert sorted(voices.argmax(axis=1).tolist()) == [0, 1]
+
+
+def test_in_a_long_silence_the_few_who_speak_are_found(
+    pyannote_diarizer: "PyannoteDiarizer", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from services.diarize import pyannote_engine
+
+    monkeypatch.setattr(pyannote_engine, "MAX_CLUSTERED_WINDOWS", 5)
+    silence = [False] * 33
+
+    voices = pyannote_diarizer.voices(windows([*silence, True, *silence]), SpeakerBounds())
+
+    assert voices.argmax(axis=1).tolist() == [1]

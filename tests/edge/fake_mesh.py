@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 
+from services.diarize.device import Device
 from services.diarize.server import DiarizeServicer
 from services.edge.app import make_app
 from services.edge.config import EdgeSettings
@@ -133,11 +134,11 @@ class FakeMesh:
             yield client
 
     def _services(self) -> dict[str, Any]:
-        diarizer: Loading[Any] = Loading()
-        diarizer.set(self.diarizer)
+        device: Loading[Device] = Loading()
+        device.set(Device(self.diarizer, workers=1))
         summarizer: Loading[Any] = Loading()
         summarizer.set(self.summarizer)
-        diarize = DiarizeServicer(diarizer, Admission("diarize", 8, 1), 3600)
+        diarize = DiarizeServicer(device, Admission("diarize", 8, 8), max_audio_seconds=3600, buffer_seconds=600)
         summarize = SummarizeServicer(summarizer, Admission("summarize", 8, 1))
         return {
             "asr": lambda server: asr_pb2_grpc.add_AsrServiceServicer_to_server(self.asr, server),
@@ -167,13 +168,16 @@ def _healthy(server: grpc.aio.Server) -> None:
 
 
 def tone(seconds: float) -> bytes:
-    """Return a WAV file of a tone."""
+    """Return a WAV file of a tone in which two speakers take turns by the second."""
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(16_000)
-        file.writeframes((np.sin(np.arange(int(seconds * 16_000)) / 10) * 8000).astype("<i2").tobytes())
+        times = np.arange(int(seconds * 16_000))
+        # The fake diarizer takes levels for voices: they change every second.
+        loud = np.where(times // 16_000 % 2, 11_585, 5_793)
+        file.writeframes((np.sin(times / 10) * loud).astype("<i2").tobytes())
     return buffer.getvalue()
 
 

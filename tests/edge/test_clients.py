@@ -8,7 +8,7 @@ import pytest
 from services.edge.clients import AsrClient, DiarizeClient, Recognition
 from services.edge.form import TranscribeOptions
 from services.edge.tiers import Tier
-from services.edge.transcript import Suppressed
+from services.edge.transcript import Activity, Suppressed
 from services.runtime.errors import Fault, MeshError, invalid_field
 from services.runtime.spans import to_duration, to_span
 from speechmesh.asr.v1 import asr_pb2, asr_pb2_grpc
@@ -64,6 +64,10 @@ class _Diarize(diarize_pb2_grpc.DiarizeServiceServicer):
     async def Diarize(self, request_iterator: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
         requests = [request async for request in request_iterator]
         turn = diarize_pb2.Turn(span=to_span(0, 1.5), speaker_index=requests[0].config.speaker_count)
+        if requests[0].config.caller:
+            for part in (b"\x00\x80", b"\xff"):
+                activity = diarize_pb2.SpeakerActivity(frame_step=to_duration(0.05), probabilities=[part, part[::-1]])
+                yield diarize_pb2.DiarizeResponse(activity=activity)
         yield diarize_pb2.DiarizeResponse(diarization=diarize_pb2.Diarization(turns=[turn], exclusive_turns=[turn]))
 
 
@@ -139,16 +143,22 @@ async def test_held_back_texts_come_back_with_their_reasons_also_those_of_a_newe
     ]
 
 
-async def test_turns_come_back_as_values() -> None:
+@pytest.mark.parametrize(
+    ("caller", "activity"), [("", None), ("key:17", Activity(0.05, (b"\x00\x80\xff", b"\x80\x00\xff")))]
+)
+async def test_turns_come_back_as_values_and_activity_where_there_is_any(
+    caller: str, activity: Activity | None
+) -> None:
     async with serving(
         lambda server: diarize_pb2_grpc.add_DiarizeServiceServicer_to_server(_Diarize(), server)
     ) as address:
         tier = Tier("diarize", address)
         found = await DiarizeClient(tier, 10).diarize(
-            _pcm(), speakers=3, request_id="job-17", progress=lambda ratio: None
+            _pcm(), speakers=3, caller=caller, request_id="job-17", progress=lambda ratio: None
         )
         await tier.close()
 
+    assert found.activity == activity
     assert [(turn.start, turn.end, turn.speaker) for turn in found.turns] == [(0.0, 1.5, 3)]
 
 

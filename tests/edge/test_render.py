@@ -16,7 +16,8 @@ from services.runtime.errors import Fault, MeshError
 
 def segment(text: str, start: float, speaker: int | None = None) -> Segment:
     tokens = enumerate(text.split(" "))
-    words = tuple(Word(f" {token}", start + n, start + n + 0.8, 0.95, speaker) for n, token in tokens)
+    confidence = None if speaker is None else 0.87655
+    words = tuple(Word(f" {token}", start + n, start + n + 0.8, 0.95, speaker, confidence) for n, token in tokens)
     return Segment(start, words[-1].end, text, words, 0.95, -0.21, 0.01, 1.2, "en", 0.98765, speaker)
 
 
@@ -78,7 +79,25 @@ def test_verbose_json_tells_what_the_model_knew() -> None:
         "end": 0.8,
         "probability": 0.95,
         "speaker": "Speaker 1",
+        "speaker_confidence": 0.8766,
+        "overlap": False,
     }
+
+
+def test_an_unknown_speakers_words_have_no_confidence() -> None:
+    word = body(TALK, "verbose_json")["segments"][2]["words"][0]
+    assert (word["speaker"], word["speaker_confidence"], word["overlap"]) == (None, None, False)
+
+
+def test_verbose_json_marks_words_over_which_others_speak() -> None:
+    one = segment("Both.", 0.0, 0)
+    shouted = replace(one, words=(replace(one.words[0], overlap=True),))
+    assert body(transcript(shouted), "verbose_json")["segments"][0]["words"][0]["overlap"] is True
+
+
+def test_without_diarization_words_have_no_speakers_evidence() -> None:
+    word = body(PLAIN, "verbose_json")["segments"][0]["words"][0]
+    assert list(word) == ["word", "start", "end", "probability"]
 
 
 def test_verbose_json_has_all_that_json_has() -> None:
@@ -171,7 +190,7 @@ def test_srt_reads_back_with_names_and_times() -> None:
     ]
     assert [subtitle.index for subtitle in subtitles] == [1, 2, 3]
     assert subtitles[1].start.total_seconds() == 3.0
-    assert body(TALK, "srt").startswith("1\n00:00:00,000 --> 00:00:01,800\n")
+    assert body(TALK, "srt").startswith("1\n00:00:00,000 --> 00:00:02,300\n")
 
 
 def test_vtt_reads_back_with_voices_and_times() -> None:
@@ -213,8 +232,8 @@ def test_line_breaks_in_the_text_do_not_break_the_file(response_format: str) -> 
 
 def test_recordings_may_be_longer_than_a_hundred_hours() -> None:
     late = transcript(segment("Still here.", 360_000.0), duration=400_000.0)
-    assert "100:00:00,000 --> 100:00:01,800" in body(late, "srt")
-    assert "100:00:00.000 --> 100:00:01.800" in body(late, "vtt")
+    assert "100:00:00,000 --> 100:00:02,300" in body(late, "srt")
+    assert "100:00:00.000 --> 100:00:02.300" in body(late, "vtt")
 
 
 def test_a_recording_without_speech_gives_valid_empty_files() -> None:

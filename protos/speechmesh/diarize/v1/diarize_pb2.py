@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from speechmesh.common.v1 import common_pb2 as speechmesh_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#speechmesh/diarize/v1/diarize.proto\x12\x15speechmesh.diarize.v1\x1a\x1egoogle/protobuf/duration.proto\x1a!speechmesh/common/v1/common.proto\"`\n\x11\x44iarizationConfig\x12\x15\n\rspeaker_count\x18\x01 \x01(\x05\x12\x19\n\x11min_speaker_count\x18\x02 \x01(\x05\x12\x19\n\x11max_speaker_count\x18\x03 \x01(\x05\"h\n\x0e\x44iarizeRequest\x12:\n\x06\x63onfig\x18\x01 \x01(\x0b\x32(.speechmesh.diarize.v1.DiarizationConfigH\x00\x12\x0f\n\x05\x61udio\x18\x02 \x01(\x0cH\x00\x42\t\n\x07request\"\x89\x01\n\x0f\x44iarizeResponse\x12\x32\n\x08progress\x18\x01 \x01(\x0b\x32\x1e.speechmesh.common.v1.ProgressH\x00\x12\x39\n\x0b\x64iarization\x18\x02 \x01(\x0b\x32\".speechmesh.diarize.v1.DiarizationH\x00\x42\x07\n\x05\x65vent\"\xb1\x01\n\x0b\x44iarization\x12*\n\x05turns\x18\x01 \x03(\x0b\x32\x1b.speechmesh.diarize.v1.Turn\x12\x34\n\x0f\x65xclusive_turns\x18\x02 \x03(\x0b\x32\x1b.speechmesh.diarize.v1.Turn\x12\r\n\x05model\x18\x03 \x01(\t\x12\x31\n\x0e\x61udio_duration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"K\n\x04Turn\x12,\n\x04span\x18\x01 \x01(\x0b\x32\x1e.speechmesh.common.v1.TimeSpan\x12\x15\n\rspeaker_index\x18\x02 \x01(\x05\x32n\n\x0e\x44iarizeService\x12\\\n\x07\x44iarize\x12%.speechmesh.diarize.v1.DiarizeRequest\x1a&.speechmesh.diarize.v1.DiarizeResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#speechmesh/diarize/v1/diarize.proto\x12\x15speechmesh.diarize.v1\x1a\x1egoogle/protobuf/duration.proto\x1a!speechmesh/common/v1/common.proto\"p\n\x11\x44iarizationConfig\x12\x15\n\rspeaker_count\x18\x01 \x01(\x05\x12\x19\n\x11min_speaker_count\x18\x02 \x01(\x05\x12\x19\n\x11max_speaker_count\x18\x03 \x01(\x05\x12\x0e\n\x06\x63\x61ller\x18\x04 \x01(\t\"h\n\x0e\x44iarizeRequest\x12:\n\x06\x63onfig\x18\x01 \x01(\x0b\x32(.speechmesh.diarize.v1.DiarizationConfigH\x00\x12\x0f\n\x05\x61udio\x18\x02 \x01(\x0cH\x00\x42\t\n\x07request\"\xc5\x01\n\x0f\x44iarizeResponse\x12\x32\n\x08progress\x18\x01 \x01(\x0b\x32\x1e.speechmesh.common.v1.ProgressH\x00\x12\x39\n\x0b\x64iarization\x18\x02 \x01(\x0b\x32\".speechmesh.diarize.v1.DiarizationH\x00\x12:\n\x08\x61\x63tivity\x18\x03 \x01(\x0b\x32&.speechmesh.diarize.v1.SpeakerActivityH\x00\x42\x07\n\x05\x65vent\"\x88\x01\n\x0fSpeakerActivity\x12/\n\x0cstart_offset\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nframe_step\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rprobabilities\x18\x03 \x03(\x0c\"\xb1\x01\n\x0b\x44iarization\x12*\n\x05turns\x18\x01 \x03(\x0b\x32\x1b.speechmesh.diarize.v1.Turn\x12\x34\n\x0f\x65xclusive_turns\x18\x02 \x03(\x0b\x32\x1b.speechmesh.diarize.v1.Turn\x12\r\n\x05model\x18\x03 \x01(\t\x12\x31\n\x0e\x61udio_duration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"K\n\x04Turn\x12,\n\x04span\x18\x01 \x01(\x0b\x32\x1e.speechmesh.common.v1.TimeSpan\x12\x15\n\rspeaker_index\x18\x02 \x01(\x05\x32n\n\x0e\x44iarizeService\x12\\\n\x07\x44iarize\x12%.speechmesh.diarize.v1.DiarizeRequest\x1a&.speechmesh.diarize.v1.DiarizeResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,15 +34,17 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'speechmesh.diarize.v1.diari
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_DIARIZATIONCONFIG']._serialized_start=129
-  _globals['_DIARIZATIONCONFIG']._serialized_end=225
-  _globals['_DIARIZEREQUEST']._serialized_start=227
-  _globals['_DIARIZEREQUEST']._serialized_end=331
-  _globals['_DIARIZERESPONSE']._serialized_start=334
-  _globals['_DIARIZERESPONSE']._serialized_end=471
-  _globals['_DIARIZATION']._serialized_start=474
-  _globals['_DIARIZATION']._serialized_end=651
-  _globals['_TURN']._serialized_start=653
-  _globals['_TURN']._serialized_end=728
-  _globals['_DIARIZESERVICE']._serialized_start=730
-  _globals['_DIARIZESERVICE']._serialized_end=840
+  _globals['_DIARIZATIONCONFIG']._serialized_end=241
+  _globals['_DIARIZEREQUEST']._serialized_start=243
+  _globals['_DIARIZEREQUEST']._serialized_end=347
+  _globals['_DIARIZERESPONSE']._serialized_start=350
+  _globals['_DIARIZERESPONSE']._serialized_end=547
+  _globals['_SPEAKERACTIVITY']._serialized_start=550
+  _globals['_SPEAKERACTIVITY']._serialized_end=686
+  _globals['_DIARIZATION']._serialized_start=689
+  _globals['_DIARIZATION']._serialized_end=866
+  _globals['_TURN']._serialized_start=868
+  _globals['_TURN']._serialized_end=943
+  _globals['_DIARIZESERVICE']._serialized_start=945
+  _globals['_DIARIZESERVICE']._serialized_end=1055
 # @@protoc_insertion_point(module_scope)

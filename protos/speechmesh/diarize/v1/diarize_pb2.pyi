@@ -29,22 +29,28 @@ class DiarizationConfig(_message.Message):
     SPEAKER_COUNT_FIELD_NUMBER: _builtins.int
     MIN_SPEAKER_COUNT_FIELD_NUMBER: _builtins.int
     MAX_SPEAKER_COUNT_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
     speaker_count: _builtins.int
     """Exact number of speakers; excludes the other two. 0: unknown."""
     min_speaker_count: _builtins.int
     """Fewest speakers to find. 0: no bound."""
     max_speaker_count: _builtins.int
     """Most speakers to find. 0: no bound."""
+    caller: _builtins.str
+    """Who asks. Callers are served in turn; requests of one caller share his turns. Empty: this request is a
+    caller of its own. Any text; up to 128 characters.
+    """
     def __init__(
         self,
         *,
         speaker_count: _builtins.int = ...,
         min_speaker_count: _builtins.int = ...,
         max_speaker_count: _builtins.int = ...,
+        caller: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_speaker_count", b"max_speaker_count", "min_speaker_count", b"min_speaker_count", "speaker_count", b"speaker_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "max_speaker_count", b"max_speaker_count", "min_speaker_count", b"min_speaker_count", "speaker_count", b"speaker_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -88,6 +94,7 @@ class DiarizeResponse(_message.Message):
 
     PROGRESS_FIELD_NUMBER: _builtins.int
     DIARIZATION_FIELD_NUMBER: _builtins.int
+    ACTIVITY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def progress(self) -> _common_pb2.Progress:
         """How far the request has come."""
@@ -96,21 +103,66 @@ class DiarizeResponse(_message.Message):
     def diarization(self) -> Global___Diarization:
         """The last message: the result."""
 
+    @_builtins.property
+    def activity(self) -> Global___SpeakerActivity:
+        """How surely each speaker speaks, in parts in the order of time."""
+
     def __init__(
         self,
         *,
         progress: _common_pb2.Progress | None = ...,
         diarization: Global___Diarization | None = ...,
+        activity: Global___SpeakerActivity | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["diarization", b"diarization", "event", b"event", "progress", b"progress"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["activity", b"activity", "diarization", b"diarization", "event", b"event", "progress", b"progress"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["diarization", b"diarization", "event", b"event", "progress", b"progress"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activity", b"activity", "diarization", b"diarization", "event", b"event", "progress", b"progress"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["progress", "diarization"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["progress", "diarization", "activity"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
 Global___DiarizeResponse: _TypeAlias = DiarizeResponse  # noqa: Y015
+
+@_typing.final
+class SpeakerActivity(_message.Message):
+    """How surely each speaker speaks in a part of the recording: the soft evidence behind the turns, for whoever
+    gives words to speakers.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_OFFSET_FIELD_NUMBER: _builtins.int
+    FRAME_STEP_FIELD_NUMBER: _builtins.int
+    PROBABILITIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def start_offset(self) -> _duration_pb2.Duration:
+        """Where the first frame begins, from the start of the recording."""
+
+    @_builtins.property
+    def frame_step(self) -> _duration_pb2.Duration:
+        """Time from one frame to the next."""
+
+    @_builtins.property
+    def probabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """One row a speaker, in the order of `Turn.speaker_index`; a byte a frame, 0 to 255 stand for 0 to 1. All
+        rows are equally long.
+        """
+
+    def __init__(
+        self,
+        *,
+        start_offset: _duration_pb2.Duration | None = ...,
+        frame_step: _duration_pb2.Duration | None = ...,
+        probabilities: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["frame_step", b"frame_step", "start_offset", b"start_offset"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frame_step", b"frame_step", "probabilities", b"probabilities", "start_offset", b"start_offset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SpeakerActivity: _TypeAlias = SpeakerActivity  # noqa: Y015
 
 @_typing.final
 class Diarization(_message.Message):

@@ -48,8 +48,9 @@ class DiarizeServiceServicer:
 
     def Diarize(self, request_iterator, context):
         """Diarizes a whole recording that is sent in parts. The first request message carries `config`, every
-        later one `audio`; the client half-closes after the last sample. Progress comes while it runs and one
-        `diarization` as the last message.
+        later one `audio`; the client half-closes after the last sample. Work begins with the first seconds:
+        progress comes while it runs, then `activity` in parts, and one `diarization` as the last message.
+        Who sends faster than the work goes on is held by flow control.
 
         INVALID_ARGUMENT: a field is wrong; ErrorInfo names it. OUT_OF_RANGE: more audio than this deployment
         takes. RESOURCE_EXHAUSTED: the queue is full; RetryInfo tells when to come back. UNAVAILABLE: loading
