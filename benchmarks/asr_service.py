@@ -1,29 +1,16 @@
 """The asr service alone, as a process of its own, and calls to it."""
 
-import asyncio
-import os
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-
-from services.cli.ports import free_ports
-from services.models.folders import default_models_dir
+from benchmarks.service_process import ServiceProcess, running
 from services.runtime.spans import to_seconds
 from speechmesh.asr.v1 import asr_pb2, asr_pb2_grpc
 
-_READY_SECONDS = 300.0
-_STOP_SECONDS = 60.0
 _CHUNK_BYTES = 256 * 1024
-_ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
@@ -55,14 +42,8 @@ class Answer:
     """Segments and suppressed texts as they came, to compare answers to the bit."""
 
 
-@dataclass(frozen=True)
-class AsrService:
+class AsrService(ServiceProcess):
     """A running service."""
-
-    channel: Any
-    process: int
-    target: str
-    """Its gRPC address."""
 
     async def recognize(self, pcm: bytes, **config: Any) -> Answer:
         """Send 16 kHz mono s16 PCM as fast as it is taken; `config` are fields of RecognitionConfig."""
@@ -81,11 +62,6 @@ class AsrService:
                 first = time.monotonic() - began
             events.append(event)
         return _answer(events, time.monotonic() - began, first)
-
-    def resident_bytes(self) -> int:
-        """Return how much memory the process holds."""
-        pages = int(Path(f"/proc/{self.process}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _answer(events: Sequence[asr_pb2.RecognizeResponse], seconds: float, first: float | None) -> Answer:
@@ -109,48 +85,6 @@ def _timed(part: Any) -> Word:
 
 @asynccontextmanager
 async def running_asr(**settings: str) -> AsyncIterator[AsrService]:
-    """Start `python -m services.asr`, wait until it serves, and stop it afterwards.
-
-    Args:
-        settings: its settings in lower case, such as `models="base"`.
-
-    Raises:
-        RuntimeError: it ended instead; its log is in the message.
-    """
-    listen, metrics = (f"127.0.0.1:{port}" for port in free_ports(2))
-    environ = {
-        **os.environ,
-        "PYTHONPATH": f"{_ROOT}:{_ROOT / 'protos'}",
-        "SPEECHMESH_MODELS_DIR": str(default_models_dir(os.environ)),
-        "SPEECHMESH_ASR_LISTEN": listen,
-        "SPEECHMESH_ASR_METRICS_LISTEN": metrics,
-        **{f"SPEECHMESH_ASR_{name.upper()}": value for name, value in settings.items()},
-    }
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs yet
-            [sys.executable, "-m", "services.asr"], cwd=_ROOT, env=environ, stdout=log, stderr=log
-        )
-        try:
-            async with grpc.aio.insecure_channel(listen) as channel:
-                await _wait_serving(channel, process, log)
-                yield AsrService(channel, process.pid, listen)
-        finally:
-            process.terminate()
-            await asyncio.to_thread(process.wait, _STOP_SECONDS)
-
-
-async def _wait_serving(channel: Any, process: subprocess.Popen[bytes], log: Any) -> None:
-    health: Any = health_pb2_grpc.HealthStub(channel)
-    deadline = time.monotonic() + _READY_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            log.seek(0)
-            raise RuntimeError(f"asr ended with {process.returncode}:\n{log.read().decode()}")
-        try:
-            answer = await health.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=5)
-        except grpc.aio.AioRpcError:
-            continue
-        if answer.status == health_pb2.HealthCheckResponse.SERVING:
-            return
-        await asyncio.sleep(0.2)
-    raise RuntimeError("asr did not become ready")
+    """Run the service with these settings; see `service_process.running`."""
+    async with running("asr", **settings) as service:
+        yield AsrService(service.channel, service.process, service.target)

@@ -1,12 +1,14 @@
-"""What the server is compared with: plain faster-whisper on the same weights, the diarize service's turns."""
+"""What the server is compared with: plain faster-whisper and plain pyannote.audio on the same weights."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from benchmarks.scoring import Utterance
 from benchmarks.server import REQUEST_SECONDS, ServerError
+from services.edge.transcript import Segment, Turn, Word
 
 
 class PlainWhisper:
@@ -128,3 +130,96 @@ def _turn(turn: Any) -> Utterance:
     start = turn.span.start_offset.ToTimedelta().total_seconds()
     end = turn.span.end_offset.ToTimedelta().total_seconds()
     return Utterance(f"speaker {turn.speaker_index}", "", start, end)
+
+
+class PlainPyannote:
+    """pyannote.audio's own pipeline with the weights of the small diarization model, on all cores of this machine.
+
+    Its windows overlap by nine tenths, its own default, and embeddings are clustered bottom up with a threshold of
+    0.7. Silent speakers are skipped, which it does not do itself.
+    """
+
+    def __init__(self) -> None:
+        import torch
+
+        from services.diarize.pyannote_engine import EMBEDDING_FILE, SEGMENTATION_FILE, NoPlda, load_segmentation
+        from services.diarize.pyannote_import import SpeakerDiarization
+        from services.models.catalogue import model_folder
+        from services.models.folders import default_models_dir
+
+        torch.set_num_threads(len(os.sched_getaffinity(0)))
+        folder = model_folder(default_models_dir(os.environ), "segmentation-3.0-campplus")
+        pipeline = SpeakerDiarization(
+            segmentation=load_segmentation(folder / SEGMENTATION_FILE),
+            embedding=_selecting(folder / EMBEDDING_FILE),
+            embedding_exclude_overlap=True,
+            plda=NoPlda(),
+            clustering="AgglomerativeClustering",
+        )
+        self._pipeline = pipeline.instantiate(
+            {
+                "segmentation": {"min_duration_off": 0.0},
+                "clustering": {"method": "centroid", "threshold": 0.7, "min_cluster_size": 12},
+            }
+        )
+
+    def turns(self, pcm: bytes) -> list[Utterance]:
+        """Return who spoke when."""
+        import torch
+
+        waveform = torch.from_numpy(_samples(pcm))[None]
+        output = self._pipeline({"waveform": waveform, "sample_rate": 16_000, "uri": "recording"})
+        return [
+            Utterance(str(label), "", segment.start, segment.end)
+            for segment, _, label in output.speaker_diarization.itertracks(yield_label=True)
+        ]
+
+
+def _selecting(weights: Path) -> Any:
+    """Return CAM++ as it is used outside of this project: the frames of a speaker are taken out before the network."""
+    import torch
+    import torch.nn.functional as F
+    from torchaudio.compliance import kaldi
+
+    from services.diarize.campplus import MEL_BINS, CamPlusPlusEmbedding
+
+    class Selecting(CamPlusPlusEmbedding):
+        def forward(self, waveforms: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
+            embeddings = waveforms.new_full((len(waveforms), self.dimension), torch.nan)
+            for row, waveform in enumerate(waveforms):
+                features = kaldi.fbank(waveform, num_mel_bins=MEL_BINS, sample_frequency=16_000, dither=0.0)
+                if weights is not None:
+                    mask = F.interpolate(weights[None, row : row + 1], size=len(features), mode="nearest")[0, 0]
+                    features = features[mask > 0.5]
+                if len(features) >= 3:
+                    centred = (features - features.mean(dim=0))[None]
+                    embeddings[row] = self.network.pooled(self.network.trunk(centred), None)[0]
+            return embeddings
+
+    return Selecting.from_weights(weights)
+
+
+def largest_overlap(segments: Sequence[Segment], turns: Sequence[Turn]) -> list[Utterance]:
+    """Give each word to the speaker whose turns share most of its time, as whisperX's `assign_word_speakers` does.
+
+    A word that shares time with no turn has no speaker. Words are joined while the speaker stays the same.
+    """
+    utterances: list[Utterance] = []
+    for segment in segments:
+        labelled = [(_most_shared(word, turns), word) for word in segment.words]
+        for speaker, run in groupby(labelled, key=lambda pair: pair[0]):
+            words = [word for _, word in run]
+            name = "unknown" if speaker is None else str(speaker)
+            utterances.append(
+                Utterance(name, "".join(word.text for word in words).strip(), words[0].start, words[-1].end)
+            )
+    return utterances
+
+
+def _most_shared(word: Word, turns: Sequence[Turn]) -> int | None:
+    shared: dict[int, float] = {}
+    for turn in turns:
+        seconds = min(word.end, turn.end) - max(word.start, turn.start)
+        if seconds > 0:
+            shared[turn.speaker] = shared.get(turn.speaker, 0.0) + seconds
+    return max(shared, key=lambda speaker: shared[speaker]) if shared else None

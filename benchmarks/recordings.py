@@ -31,6 +31,8 @@ class Recording:
     """Who said what; without times when only the words are known; None when the words are not."""
     turns: tuple[Utterance, ...] | None
     """Who spoke when; None when that is not known."""
+    speaker: str | None = None
+    """Who speaks, where one does."""
 
     @property
     def silent(self) -> bool:
@@ -84,6 +86,7 @@ def _recording(folder: Path, item: Mapping[str, Any]) -> Recording:
         item.get("transcript"),
         _utterances(folder, item),
         tuple(parse_rttm((folder / item["rttm"]).read_text())) if item.get("rttm") else None,
+        item["speakers"][0] if len(item["speakers"]) == 1 else None,
     )
 
 

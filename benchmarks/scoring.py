@@ -12,7 +12,13 @@ from itertools import pairwise
 from typing import Any
 
 from meeteval.io import SegLST
-from meeteval.wer import ErrorRate, cp_word_error_rate, greedy_orc_word_error_rate, siso_word_error_rate
+from meeteval.wer import (
+    ErrorRate,
+    cp_word_error_rate,
+    greedy_orc_word_error_rate,
+    siso_word_error_rate,
+    time_constrained_minimum_permutation_word_error_rate,
+)
 from pyannote.core import Annotation, Timeline
 from pyannote.core import Segment as Span
 from pyannote.metrics.diarization import DiarizationErrorRate
@@ -127,9 +133,28 @@ def attributed_errors(
     return _tally(cp_word_error_rate(*texts)), _tally(greedy_orc_word_error_rate(*texts))
 
 
-def turn_errors(reference: Iterable[Utterance], hypothesis: Iterable[Utterance], duration: float) -> Turns:
-    """Return the diarization errors, with no collar and overlap scored, over the whole recording."""
-    metric = DiarizationErrorRate(collar=0.0, skip_overlap=False)
+def timed_errors(reference: Sequence[Utterance], hypothesis: Sequence[Utterance], language: str | None) -> Tally:
+    """Return the errors of tcpWER: those of cpWER when a word also has to be said within 5 s of its time.
+
+    Words have times here only by their utterance, over which they are spread by their length, as meeteval does.
+    """
+    texts = [_seglst(side, normaliser(language)) for side in (reference, hypothesis)]
+    return _tally(time_constrained_minimum_permutation_word_error_rate(*texts, collar=5))
+
+
+def turn_errors(
+    reference: Iterable[Utterance], hypothesis: Iterable[Utterance], duration: float, collar: float = 0.0
+) -> Turns:
+    """Return the diarization errors, with overlap scored, over the whole recording.
+
+    Args:
+        reference: who spoke when.
+        hypothesis: who is said to have.
+        duration: of the recording in seconds.
+        collar: seconds on either side of an edge of the reference that are not scored.
+    """
+    # pyannote.metrics counts both sides together.
+    metric = DiarizationErrorRate(collar=2 * collar, skip_overlap=False)
     scores = metric(
         _annotation(reference),
         _annotation(hypothesis),
