@@ -105,7 +105,7 @@ async def conversations(bench: Bench) -> str:
         pcm = PlainWhisper.pcm(recording.path)
         told[recording.id] = await bench.service.diarize(pcm)
         began = time.monotonic()
-        turns = await asyncio.to_thread(plain.turns, pcm)
+        turns = plain.turns(pcm)
         row = []
         for side, found, seconds in (
             (ours, _named(told[recording.id]), told[recording.id].seconds),
