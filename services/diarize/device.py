@@ -118,7 +118,8 @@ class Device:
             return
         # One bad block, or too little memory for all at once: that is not the others' fault.
         for job in jobs:
-            await self._compute([job])
+            if not job.answer.done():
+                await self._compute([job])
 
     def _measure(self, jobs: Sequence[_Job], seconds: float) -> None:
         step = self.diarizer.rules.step / SAMPLE_RATE
@@ -136,10 +137,13 @@ def _concluded(
 ) -> Diarization:
     if not any(window.voiced for window in windows):
         return Diarization((), ())
-    most = bounds.exact or bounds.maximum or MAX_SPEAKERS
+    fewest, most = max(bounds.exact, bounds.minimum), bounds.exact or bounds.maximum or MAX_SPEAKERS
+    results: list[tuple[int, Diarization]] = []
     # Who is told how many speakers there are gets better ones when they are looked for freely first.
     for asked in dict.fromkeys((SpeakerBounds(), bounds)):
         result = reconstruct(windows, diarizer.voices(windows, asked), diarizer.frames, duration, bounds)
-        if max(bounds.exact, bounds.minimum) <= len(result.activity.probabilities) <= most:
+        found = len(result.activity.probabilities)
+        results.append((max(fewest - found, found - most, 0), result))
+        if not results[-1][0]:
             break
-    return result
+    return min(results, key=lambda result: result[0])[1]

@@ -107,7 +107,8 @@ def _joined(groups: Sequence[_Group], fewest: int, most: int) -> list[_Group]:
         if likeness[first, second] <= ONE_VOICE and len(left) <= most:
             break
         one, other = left[first], left.pop(second)
-        weighed = _unit(one.voice) * len(one.moments) + _unit(other.voice) * len(other.moments)
+        weights = [max(len(group.moments), 1) for group in (one, other)]
+        weighed = _unit(one.voice) * weights[0] + _unit(other.voice) * weights[1]
         left[first] = _Group(_unit(weighed), np.concatenate([one.moments, other.moments]))
     return left
 

@@ -45,7 +45,9 @@ def relabelled(
             NaN where nothing, or not one speaker alone, is heard.
     """
     everywhere = np.arange(len(one_speaks))
-    middles = np.searchsorted(moment_of, np.arange(len(likeness)) + 0.5).clip(0, len(one_speaks) - 1)
+    numbers = np.arange(len(likeness))
+    edges = np.searchsorted(moment_of, numbers, "left") + np.searchsorted(moment_of, numbers, "right")
+    middles = (edges // 2).clip(0, len(one_speaks) - 1)
     heard = probabilities[:, middles].T
     share = heard / np.maximum(heard.sum(axis=1, keepdims=True), 1e-3)
     score = LIKENESS_WEIGHT * np.nan_to_num(likeness, nan=0.0) + np.log(np.maximum(share, LEAST_SHARE))

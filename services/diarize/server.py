@@ -1,4 +1,4 @@
-"""The gRPC skin of diarize: protobuf to values and back, nothing decided."""
+"""The gRPC skin of diarize: protobuf to values and back, and the sender held while the work is behind."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class DiarizeServicer(diarize_pb2_grpc.DiarizeServiceServicer):
             bounds = SpeakerBounds(config.speaker_count, config.min_speaker_count, config.max_speaker_count)
             hearing = Hearing(device, turns_of(config.caller))
             feeding = asyncio.create_task(self._feed(request_iterator, hearing))
-            feeding.add_done_callback(lambda _: hearing.wake())
+            feeding.add_done_callback(lambda fed: _fed(fed, hearing))
             due = throttled()
             try:
                 while hearing.waiting or not feeding.done():
@@ -83,6 +83,12 @@ class DiarizeServicer(diarize_pb2_grpc.DiarizeServiceServicer):
             # Not reading is what holds the sender.
             await hearing.wait_until_behind(self._buffer_seconds)
         hearing.finish()
+
+
+def _fed(feeding: asyncio.Task[None], hearing: Hearing) -> None:
+    if not feeding.cancelled():
+        feeding.exception()  # asked for here in case that something else ends the call first
+    hearing.wake()
 
 
 def throttled(clock: Callable[[], float] = time.monotonic) -> Callable[[], bool]:

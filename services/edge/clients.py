@@ -16,17 +16,28 @@ from services.runtime.errors import Fault, MeshError, invalid_field
 from services.runtime.request_id import METADATA_KEY
 from services.runtime.spans import to_seconds
 from speechmesh.asr.v1 import asr_pb2, asr_pb2_grpc
+from speechmesh.common.v1 import common_pb2
 from speechmesh.diarize.v1 import diarize_pb2, diarize_pb2_grpc
 from speechmesh.summarize.v1 import summarize_pb2, summarize_pb2_grpc
 
 Pcm = AsyncIterator[bytes]
-OnProgress = Callable[[float], None]
+OnProgress = Callable[["Done"], None]
 
 _MODELS_FRESH_SECONDS = 5.0
 _GPU = asr_pb2.Device.KIND_CUDA
 
 _FORM_NAMES = {"initial_prompt": "prompt", "hint_phrases": "hotwords"}
 """What our form calls the fields of asr that have another name there."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """How far a service has come with a recording."""
+
+    seconds: float
+    """Of the recording."""
+    ratio: float
+    """Share of all of it, 0 to 1; 0 while the service has not got all of it."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +180,7 @@ class AsrClient:
                     case "suppressed":
                         suppressed.append(to_suppressed(response.suppressed))
                     case "progress":
-                        progress(response.progress.completed_ratio)
+                        progress(_done(response.progress))
                     case "summary":
                         summary = response.summary
         assert summary is not None, "asr ended without a summary"
@@ -209,7 +220,7 @@ class DiarizeClient:
                 elif event == "activity":
                     activity.append(response.activity)
                 elif event == "progress":
-                    progress(response.progress.completed_ratio)
+                    progress(_done(response.progress))
         assert found is not None, "diarize ended without a result"
         return Diarization(_turns(found.turns), _turns(found.exclusive_turns), _activity(activity))
 
@@ -295,6 +306,10 @@ def _recognition(
         summary.model,
         tuple(suppressed),
     )
+
+
+def _done(progress: common_pb2.Progress) -> Done:
+    return Done(to_seconds(progress.processed_offset), progress.completed_ratio)
 
 
 def _activity(parts: list[diarize_pb2.SpeakerActivity]) -> Activity | None:

@@ -170,8 +170,6 @@ class _ChangePoint:
     """A stretch at which, or near which, the turns pass from one to another."""
 
     earliest: float
-    start: float
-    end: float
     latest: float
 
 
@@ -191,7 +189,7 @@ def _change_points(turns: Sequence[Turn]) -> list[_ChangePoint]:
     for one, other in pairwise(joined):
         back = min(NEAR_SECONDS, (one.end - one.start) / 2)
         ahead = min(NEAR_SECONDS, (other.end - other.start) / 2)
-        points.append(_ChangePoint(one.end - back, one.end, other.start, other.start + ahead))
+        points.append(_ChangePoint(one.end - back, other.start + ahead))
     return points
 
 

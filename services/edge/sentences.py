@@ -14,10 +14,10 @@ from services.text.punctuation import ends_sentence
 SENTENCE_PAUSE_SECONDS = 1.0
 """A pause that ends a sentence, whatever the punctuation."""
 
-# A letter or a number alone, letters parted by dots, and the titles that stand before names: "J. S. Bach",
+# A letter or a small number alone, letters parted by dots, and the titles that stand before names: "J. S. Bach",
 # German "am 3. Mai", "the U.S. Army", "Dr. Who". Whisper writes them so; other abbreviations it writes out.
 _ABBREVIATION: Final = re.compile(
-    r"(?:[^\W\d_]|\d+|(?:[^\W\d_]\.)+[^\W\d_]|mrs?|ms|drs?|prof|st|jr|sra?|mme|vs)\.",
+    r"(?:[^\W\d_]|\d{1,2}|(?:[^\W\d_]\.)+[^\W\d_]|mrs?|ms|drs?|prof|st|jr|sra?|mme|vs)\.",
     re.IGNORECASE,
 )
 

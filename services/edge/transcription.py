@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from services.edge.clients import AsrClient, Diarization, DiarizeClient, Recognition
+from services.edge.clients import AsrClient, Diarization, DiarizeClient, Done, Recognition
 from services.edge.form import TranscribeOptions
 from services.edge.media import DecodeLimits, decode
 from services.edge.merge import merge
@@ -23,6 +23,9 @@ DIARIZATION_UNAVAILABLE = "diarization_unavailable"
 """Warning on a transcript without speakers that was to have them."""
 
 _PASSING = (Fault.UNAVAILABLE, Fault.TOO_SLOW, Fault.OVERLOADED)
+
+_MOST_BELIEVED = 0.95
+"""Of what a file says about its length; that a service is done, it says itself."""
 
 # At 256 KiB a chunk: how far the decoder may run ahead of the slower of the two services.
 _CHUNKS_AHEAD = 4
@@ -62,8 +65,9 @@ async def transcribe(
         options = replace(options, diarize=False)
     progress("decoding", 0.0)
     async with decode(file.fileno(), DecodeLimits(max_seconds=mesh.max_audio_seconds)) as decoding:
-        await decoding.probe()
-        recognition, diarization = await _listen(mesh, decoding.pcm(), options, caller, request_id, progress)
+        probe = await decoding.probe()
+        done = _Shares(progress, probe.duration)
+        recognition, diarization = await _listen(mesh, decoding.pcm(), options, caller, request_id, done)
     warnings = tuple(warning.message for warning in decoding.warnings)
     missing = wanted and diarization is None
     warnings = (*warnings, *([DIARIZATION_UNAVAILABLE] if missing else []))
@@ -99,9 +103,8 @@ async def _listen(
     options: TranscribeOptions,
     caller: str,
     request_id: str,
-    progress: OnProgress,
+    done: "_Shares",
 ) -> tuple[Recognition, Diarization | None]:
-    done = _Shares(progress)
     heard, spoken = _Feed(), _Feed()
     recognizing = mesh.asr.recognize(
         heard.chunks(), options, caller=caller, request_id=request_id, progress=done.share()
@@ -157,18 +160,26 @@ class _Feed:
 
 
 class _Shares:
-    """The mean of several services' progress."""
+    """The mean of several services' progress.
 
-    def __init__(self, progress: OnProgress) -> None:
+    Args:
+        progress: is told.
+        duration: of the recording in seconds, as far as the file says; None where it does not.
+    """
+
+    def __init__(self, progress: OnProgress, duration: float | None) -> None:
         self._progress = progress
+        self._duration = duration
         self._done: list[float] = []
 
-    def share(self) -> Callable[[float], None]:
+    def share(self) -> Callable[[Done], None]:
         index = len(self._done)
         self._done.append(0.0)
 
-        def report(ratio: float) -> None:
-            self._done[index] = ratio
+        def report(done: Done) -> None:
+            # A service knows the whole only once it has got it; a file that says how long it is may be wrong.
+            told = min(done.seconds / self._duration, _MOST_BELIEVED) if self._duration else 0.0
+            self._done[index] = max(self._done[index], told, done.ratio)
             self._progress("transcribing", sum(self._done) / len(self._done))
 
         return report

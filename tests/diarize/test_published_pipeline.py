@@ -3,6 +3,7 @@
 It shows that models are exchangeable: another embedding network and another clustering, the same code.
 """
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -143,5 +144,38 @@ def test_an_embedding_network_that_pools_no_frames_is_refused(
 
     monkeypatch.delattr(WeSpeakerResNet34.__mro__[1], "forward_frames")
 
-    with pytest.raises(TypeError, match="forward_frames"):
+    with pytest.raises(ValueError, match="forward_frames"):
         PyannoteDiarizer(published_folder, device="cpu", threads=1, segmentation_step=0.5)
+
+
+def test_a_published_parameter_that_has_no_place_here_is_refused(published_folder: Path, tmp_path: Path) -> None:
+    from services.diarize.pyannote_engine import PyannoteDiarizer
+
+    folder = tmp_path / "pauses"
+    shutil.copytree(published_folder, folder)
+    (folder / "config.yaml").write_text(CONFIG.replace("min_duration_off: 0.0", "min_duration_off: 0.6"))
+
+    with pytest.raises(ValueError, match="min_duration_off"):
+        PyannoteDiarizer(folder, device="cpu", threads=1, segmentation_step=0.5)
+
+
+def test_published_agglomerative_clustering_keeps_its_parameters_and_the_bounds(
+    published_folder: Path, tmp_path: Path, two_speaker_samples: NDArray[np.int16]
+) -> None:
+    from services.diarize.clustering import BoundedClustering
+    from services.diarize.pyannote_engine import PyannoteDiarizer
+
+    folder = tmp_path / "agglomerative"
+    shutil.copytree(published_folder, folder)
+    config = CONFIG.replace("VBxClustering", "AgglomerativeClustering").replace(
+        "{threshold: 0.6, Fa: 0.07, Fb: 0.8}", "{method: centroid, threshold: 0.7, min_cluster_size: 12}"
+    )
+    (folder / "config.yaml").write_text(config)
+
+    diarizer = PyannoteDiarizer(folder, device="cpu", threads=1, segmentation_step=0.2)
+
+    assert isinstance(diarizer._clustering, BoundedClustering)
+    assert (diarizer._clustering.threshold, diarizer._clustering.min_cluster_size) == (0.7, 12)
+    for wanted in (1, 3):
+        found = diarized(diarizer, two_speaker_samples, SpeakerBounds(exact=wanted))
+        assert speakers_of(found) == set(range(wanted))

@@ -56,6 +56,16 @@ def test_with_too_few_the_least_alike_halves_are_parted() -> None:
     assert len(found) == 3
 
 
+def test_voices_of_whom_nothing_is_heard_alone_are_joined_too() -> None:
+    nothing = np.empty((0, 8), np.float32)
+
+    better = regrouped(np.eye(3, 8, dtype=np.float32), nothing, np.empty(0, int), fewest=2, most=2)
+
+    assert better is not None
+    assert np.allclose(np.linalg.norm(better, axis=1), 1.0)
+    assert len(better) == 2
+
+
 @pytest.mark.parametrize("number", [0, 1])
 def test_of_hardly_anything_heard_nothing_follows(number: int) -> None:
     assert (

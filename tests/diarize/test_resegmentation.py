@@ -38,6 +38,16 @@ def test_where_both_witnesses_agree_nothing_changes() -> None:
     assert labels_of(segmented(*labels), sounds_like(*labels)) == labels
 
 
+def test_where_nothing_is_known_of_how_it_sounds_nothing_changes() -> None:
+    probabilities = segmented(*[0] * 6, *[1] * 6, *[0] * 6)
+    unknown = np.full((18, 2), np.nan, np.float32)
+    frames = probabilities.shape[1]
+
+    exchanged = relabelled(probabilities, np.ones(frames, bool), np.arange(frames) // FRAMES_OF_A_MOMENT, unknown)
+
+    assert np.array_equal(exchanged, probabilities)
+
+
 def test_a_sentence_that_sounds_like_another_goes_to_him() -> None:
     sentence = [0] * 10 + [1] * 12 + [0] * 10
 

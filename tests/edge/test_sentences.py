@@ -17,6 +17,10 @@ def test_a_sentence_ends_at_its_mark_and_with_the_last_word() -> None:
     assert last_words("How are you? Fine. And you") == ["you?", "Fine.", "you"]
 
 
+def test_a_year_may_end_a_sentence() -> None:
+    assert last_words("I was born in 1990. And you? 2010. Nice.") == ["1990.", "you?", "2010.", "Nice."]
+
+
 def test_no_words_have_no_sentences() -> None:
     assert sentence_ends([]) == []
 

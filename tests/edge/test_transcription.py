@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from services.edge.clients import Done
 from services.edge.transcription import _fed, _Feed, _pump, _Shares
 
 
@@ -39,14 +40,24 @@ async def test_the_slower_service_holds_up_the_decoder() -> None:
 
 def test_progress_is_the_mean_of_the_services() -> None:
     seen: list[tuple[str, float]] = []
-    shares = _Shares(lambda stage, ratio: seen.append((stage, ratio)))
+    shares = _Shares(lambda stage, ratio: seen.append((stage, ratio)), duration=None)
     one, two = shares.share(), shares.share()
 
-    one(0.5)
-    two(0.25)
-    one(1.0)
+    one(Done(5.0, 0.5))
+    two(Done(2.5, 0.25))
+    one(Done(10.0, 1.0))
 
     assert seen == [("transcribing", 0.25), ("transcribing", 0.375), ("transcribing", pytest.approx(0.625))]
+
+
+def test_a_long_recording_has_progress_before_it_has_all_come() -> None:
+    seen: list[float] = []
+    share = _Shares(lambda stage, ratio: seen.append(ratio), duration=100.0).share()
+
+    for done in (Done(10.0, 0.0), Done(50.0, 0.0), Done(40.0, 0.4), Done(120.0, 0.0), Done(120.0, 1.0)):
+        share(done)
+
+    assert seen == [0.1, 0.5, 0.5, 0.95, 1.0]
 
 
 async def test_a_service_that_answers_early_does_not_hold_up_the_rest() -> None:

@@ -48,7 +48,7 @@ class DiarizeServiceServicer:
 
     def Diarize(self, request_iterator, context):
         """Diarizes a whole recording that is sent in parts. The first request message carries `config`, every
-        later one `audio`; the client half-closes after the last sample. Work begins with the first seconds:
+        later one `audio`; the client half-closes after the last sample. Work begins with the first half minute:
         progress comes while it runs, then `activity` in parts, and one `diarization` as the last message.
         Who sends faster than the work goes on is held by flow control.
 

@@ -35,7 +35,7 @@ class DiarizeServiceStub:
     def __new__(cls, channel: _aio.Channel) -> DiarizeServiceAsyncStub: ...
     Diarize: _grpc.StreamStreamMultiCallable[_diarize_pb2.DiarizeRequest, _diarize_pb2.DiarizeResponse]
     """Diarizes a whole recording that is sent in parts. The first request message carries `config`, every
-    later one `audio`; the client half-closes after the last sample. Work begins with the first seconds:
+    later one `audio`; the client half-closes after the last sample. Work begins with the first half minute:
     progress comes while it runs, then `activity` in parts, and one `diarization` as the last message.
     Who sends faster than the work goes on is held by flow control.
 
@@ -51,7 +51,7 @@ class DiarizeServiceAsyncStub(DiarizeServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Diarize: _aio.StreamStreamMultiCallable[_diarize_pb2.DiarizeRequest, _diarize_pb2.DiarizeResponse]  # type: ignore[assignment]
     """Diarizes a whole recording that is sent in parts. The first request message carries `config`, every
-    later one `audio`; the client half-closes after the last sample. Work begins with the first seconds:
+    later one `audio`; the client half-closes after the last sample. Work begins with the first half minute:
     progress comes while it runs, then `activity` in parts, and one `diarization` as the last message.
     Who sends faster than the work goes on is held by flow control.
 
@@ -70,7 +70,7 @@ class DiarizeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_diarize_pb2.DiarizeResponse], _abc.AsyncIterator[_diarize_pb2.DiarizeResponse]]:
         """Diarizes a whole recording that is sent in parts. The first request message carries `config`, every
-        later one `audio`; the client half-closes after the last sample. Work begins with the first seconds:
+        later one `audio`; the client half-closes after the last sample. Work begins with the first half minute:
         progress comes while it runs, then `activity` in parts, and one `diarization` as the last message.
         Who sends faster than the work goes on is held by flow control.
 
