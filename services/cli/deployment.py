@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.cli.probes import GrpcHealth, HttpHealth
-from services.cli.profiles import Profile, thread_settings
+from services.cli.profiles import Profile
 from services.cli.supervisor import Program
 from services.runtime.settings import parse_address
 
@@ -58,18 +58,16 @@ def address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def settings_for(site: Site, profile: Profile, environ: Mapping[str, str], *, cores: int) -> dict[str, str]:
+def settings_for(site: Site, profile: Profile, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment that all services share, but where they listen; what `environ` has set is kept.
 
     Args:
         site: where the deployment lives.
         profile: which models run where.
         environ: the environment of the supervisor.
-        cores: processor cores to be used.
     """
     chosen = {
         **profile.settings,
-        **thread_settings(profile, cores),
         "SPEECHMESH_MODELS_DIR": str(site.models),
         "SPEECHMESH_EDGE_KEYS_FILE": str(site.key_file),
         "SPEECHMESH_EDGE_SPOOL_DIR": str(site.data / "spool"),

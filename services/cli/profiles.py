@@ -23,10 +23,7 @@ class Profile:
     """Also its name in the model catalogue, which lists the models it needs."""
 
     settings: Mapping[str, str]
-    """Environment variables of the services, without those that depend on the machine."""
-
-    divides_cores: bool
-    """Whether the engines share the processor between them."""
+    """Environment variables of the services."""
 
 
 _CPU = Profile(
@@ -42,7 +39,6 @@ _CPU = Profile(
         "SPEECHMESH_SUMMARIZE_DEVICE": "cpu",
         "SPEECHMESH_SUMMARIZE_MODEL": "qwen2.5-coder-0.5b-instruct",
     },
-    divides_cores=True,
 )
 
 _GPU = Profile(
@@ -56,22 +52,7 @@ _GPU = Profile(
         "SPEECHMESH_SUMMARIZE_DEVICE": "cuda",
         "SPEECHMESH_SUMMARIZE_MODEL": "qwen2.5-1.5b-instruct",
     },
-    divides_cores=False,
 )
 
 PROFILES: Mapping[ProfileName, Profile] = {profile.name: profile for profile in (_CPU, _GPU)}
 """All profiles by name."""
-
-
-def thread_settings(profile: Profile, cores: int) -> dict[str, str]:
-    """Return how many threads each engine gets on a machine with `cores` cores."""
-    if not profile.divides_cores:
-        return {}
-    return {
-        # Each of asr's workers is one thread that waits for nobody: beside diarize they take turns on the cores.
-        # A team of threads would wait for its slowest at every step.
-        "SPEECHMESH_ASR_THREADS": str(cores),
-        "SPEECHMESH_DIARIZE_THREADS": str(max(1, cores - cores // 2)),
-        # Summaries come after transcripts, not beside them.
-        "SPEECHMESH_SUMMARIZE_THREADS": str(cores),
-    }

@@ -1,7 +1,6 @@
 """`up`: everything on this machine, from missing models to the line that says it serves."""
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -73,7 +72,7 @@ def run(
     site = _site(host, port, data, environ)
     with locked(site.data):
         _require_port(site)
-        settings = settings_for(site, PROFILES[profile], environ, cores=_cores())
+        settings = settings_for(site, PROFILES[profile], environ)
         services = _require_valid(site, settings)
         key_file = Path(settings[_KEYS_FILE])
         get_models(models_needed(settings), site.models)
@@ -116,12 +115,6 @@ def _with_ports(site: Site, settings: Mapping[str, str]) -> tuple[Site, dict[str
     first, *others = free_ports(1 + PORTS_NEEDED, taken=taken)
     site = replace(site, port=site.port or first)
     return site, with_ports(site, settings, others)
-
-
-def _cores() -> int:
-    # Fewer than the machine has under taskset or in a container that was given certain cores; a container's share
-    # of processor time does not show here, and macOS tells neither.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _require_port(site: Site) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from services.diarize.config import DiarizeSettings
@@ -13,6 +14,10 @@ from speechmesh.diarize.v1 import diarize_pb2, diarize_pb2_grpc
 
 if TYPE_CHECKING:
     from services.diarize.device import Device
+
+
+NICENESS = 5
+"""A third of the share that a process of the usual priority gets of a core that both want."""
 
 
 def _load(settings: DiarizeSettings) -> Device:
@@ -34,6 +39,9 @@ def _load(settings: DiarizeSettings) -> Device:
 def main() -> None:
     """Serve until told to stop."""
     settings = begin("diarize", DiarizeSettings)
+    if settings.device == "cpu":
+        # Where it shares cores with asr, what is said live goes first; alone it has all of them all the same.
+        os.nice(NICENESS)
     # Imported here: it imports numpy, whose threads are told only once how they shall behave.
     from services.diarize.server import DiarizeServicer
 

@@ -93,6 +93,12 @@ class ServiceSettings(BaseSettings):
     """`text` for people, `json` (one object a line) for collectors."""
 
 
+def _cores() -> int:
+    # Fewer than the machine has under taskset or in a container that was given certain cores; a container's share
+    # of processor time does not show here, and macOS tells neither.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class EngineSettings(ServiceSettings):
     """What every service with a model can be told."""
 
@@ -102,7 +108,7 @@ class EngineSettings(ServiceSettings):
     models_dir: Path = Field(validation_alias="SPEECHMESH_MODELS_DIR")
     """Folder that `./speechmesh models pull` fills; models are loaded from here only."""
 
-    threads: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1, le=512)
+    threads: int = Field(default_factory=_cores, ge=1, le=512)
     """Processor threads for the model; by default every core the process may use."""
 
     queue_limit: int = Field(default=16, ge=1, le=10_000)

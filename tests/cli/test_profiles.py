@@ -5,7 +5,7 @@ import pytest
 
 from services.asr.config import AsrSettings
 from services.cli.deployment import PORTS_NEEDED, Site, models_needed, settings_for, with_ports
-from services.cli.profiles import PROFILES, ProfileName, thread_settings
+from services.cli.profiles import PROFILES, ProfileName
 from services.diarize.config import DiarizeSettings
 from services.edge.config import EdgeSettings
 from services.models.catalogue import load_catalogue
@@ -17,7 +17,7 @@ SITE = Site("127.0.0.1", 8080, Path("/data"), Path("/models"))
 
 @pytest.mark.parametrize("name", list(ProfileName))
 def test_the_catalogue_and_the_services_agree_on_what_a_profile_needs(name: ProfileName) -> None:
-    settings = settings_for(SITE, PROFILES[name], {}, cores=2)
+    settings = settings_for(SITE, PROFILES[name], {})
     assert set(models_needed(settings)) == {model.id for model in load_catalogue().profile(name.value)}
 
 
@@ -28,21 +28,9 @@ def test_the_services_understand_all_that_they_are_told(
 ) -> None:
     site = replace(SITE, data=tmp_path)
     site.key_file.write_text("sk-key\n")
-    chosen = settings_for(site, PROFILES[name], {}, cores=2)
+    chosen = settings_for(site, PROFILES[name], {})
     settings = with_ports(site, chosen, range(1, PORTS_NEEDED + 1))
     assert unknown_variables(service, settings) == []
     for variable, value in settings.items():
         monkeypatch.setenv(variable, value)
     assert service().metrics_listen.startswith("127.0.0.1:")
-
-
-@pytest.mark.parametrize(("cores", "asr", "diarize"), [(1, "1", "1"), (2, "2", "1"), (5, "5", "3"), (8, "8", "4")])
-def test_asr_has_a_worker_for_every_core_and_diarize_a_team_on_half_of_them(cores: int, asr: str, diarize: str) -> None:
-    threads = thread_settings(PROFILES[ProfileName.CPU], cores)
-    assert threads["SPEECHMESH_ASR_THREADS"] == asr
-    assert threads["SPEECHMESH_DIARIZE_THREADS"] == diarize
-    assert threads["SPEECHMESH_SUMMARIZE_THREADS"] == str(cores)
-
-
-def test_with_a_gpu_the_services_keep_their_own_number_of_threads() -> None:
-    assert thread_settings(PROFILES[ProfileName.GPU], 8) == {}
