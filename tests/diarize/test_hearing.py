@@ -131,6 +131,11 @@ async def test_a_cancelled_hearing_leaves_the_device_to_the_others() -> None:
 async def test_somebody_may_wake_who_waits_for_a_change() -> None:
     hearing = Hearing(Device(FakeDiarizer(), 1), "somebody")
 
+    waiting = asyncio.ensure_future(hearing.wait_for_change())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+
     hearing.wake()
 
-    await asyncio.wait_for(hearing.wait_for_change(), 10)
+    await asyncio.wait_for(waiting, 10)
+    assert not hearing.waiting
