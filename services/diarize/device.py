@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from services.audio.pcm import SAMPLE_RATE
 from services.diarize.engine import MAX_SPEAKERS, Diarization, Diarizer, LocalSpeakers, SpeakerBounds
 from services.diarize.reconstruction import reconstruct
-from services.diarize.scheduler import Request, Scheduler
+from services.runtime.fair_queue import FairQueue, Request
 from services.diarize.windows import Block
 from services.runtime import metrics
 from services.runtime.logs import get_logger
@@ -44,7 +44,7 @@ class Device:
     def __init__(self, diarizer: Diarizer, workers: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.diarizer = diarizer
         self._clock = clock
-        self._scheduler: Scheduler[_Job] = Scheduler()
+        self._queue: FairQueue[_Job] = FairQueue()
         self._networks = ThreadPoolExecutor(workers, thread_name_prefix="diarize-networks")
         # Grouping the voices of a long recording takes a second or two, which nobody else has to wait for.
         self._grouping = ThreadPoolExecutor(1, thread_name_prefix="diarize-grouping")
@@ -61,7 +61,7 @@ class Device:
     def listen(self, request: Request, block: Block) -> asyncio.Future[Heard]:
         """Queue a block; the answer comes when it was its turn."""
         answer: asyncio.Future[Heard] = asyncio.get_running_loop().create_future()
-        self._scheduler.add(request, _Job(block, answer, self._clock()))
+        self._queue.add(request, _Job(block, answer, self._clock()))
         self._measure_queue()
         if self._working < self._workers:
             self._working += 1
@@ -77,17 +77,17 @@ class Device:
 
     def end(self, request: Request) -> None:
         """Forget a request: what waits leaves the queue at once, what is being computed is thrown away."""
-        for job in self._scheduler.end(request):
+        for job in self._queue.end(request):
             job.answer.cancel()
         self._measure_queue()
 
     def expected_wait_seconds(self) -> float:
         """Return when one of the requests that are under way should be done, judged by the pace so far."""
-        waiting = len(self._scheduler) * self.block_seconds
-        return self._pace.seconds_for(waiting) / max(1, self._scheduler.waiting_requests())
+        waiting = len(self._queue) * self.block_seconds
+        return self._pace.seconds_for(waiting) / max(1, self._queue.waiting_requests())
 
     async def _work(self) -> None:
-        while batch := self._scheduler.take(self.diarizer.blocks_at_once):
+        while batch := self._queue.take(self.diarizer.blocks_at_once):
             self._measure_queue()
             await self._compute([job for _, job in batch])
         # Here and not when the task is over: what is queued in between would find nobody.
@@ -129,7 +129,7 @@ class Device:
         metrics.DIARIZE_REAL_TIME_FACTOR.set(self._pace.real_time_factor)
 
     def _measure_queue(self) -> None:
-        metrics.DIARIZE_QUEUE_BLOCKS.set(len(self._scheduler))
+        metrics.DIARIZE_QUEUE_BLOCKS.set(len(self._queue))
 
 
 def _concluded(

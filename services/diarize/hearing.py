@@ -9,7 +9,7 @@ import numpy as np
 
 from services.diarize.device import Device, Heard
 from services.diarize.engine import Diarization, SpeakerBounds
-from services.diarize.scheduler import Request
+from services.runtime.fair_queue import Request
 from services.diarize.windows import Block, WindowedAudio
 
 

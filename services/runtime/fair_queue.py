@@ -1,12 +1,14 @@
-"""Decides whose blocks the device works on next: fairly, in batches, as soon as it is free. Pure, no clock.
+"""Decides whose work a device does next: fairly, in batches, as soon as it is free. Pure, no clock.
 
-*Callers* take turns: who has had least goes first, counted in blocks (start-time fair queueing: Goyal,
+Work comes in pieces that cost about the same.
+
+*Callers* take turns: who has had least goes first, counted in pieces (start-time fair queueing: Goyal,
 Vin, Cheng 1996), and so do the requests of one caller. Who comes new, or comes back, starts level with the others
 and not with a credit: so a short request among long ones is done after a few turns, and no number of short ones
 keeps a long one waiting for ever.
 
 *Batches* hold what waits now, of one request or of several; nothing waits for a batch to fill. A batch is the
-shortest piece of work: what a cancelled request has waiting leaves at once, what is being computed is thrown away.
+shortest stretch of work: what a cancelled request has waiting leaves at once, what is being computed is thrown away.
 """
 
 import itertools
@@ -24,7 +26,7 @@ REMEMBERED = 1000
 
 @dataclass(eq=False)
 class Request:
-    """One recording, as the scheduler sees it."""
+    """One request, as the queue sees it."""
 
     caller: str
     """Who asks; the requests of one caller share his turns."""
@@ -32,8 +34,8 @@ class Request:
     """Order of arrival."""
 
 
-class Scheduler(Generic[Payload]):
-    """The blocks that wait for one device; all are taken to cost the same."""
+class FairQueue(Generic[Payload]):
+    """The pieces that wait for one device; all are taken to cost the same."""
 
     def __init__(self) -> None:
         self._waiting: dict[Request, deque[Payload]] = {}
@@ -42,19 +44,19 @@ class Scheduler(Generic[Payload]):
         self._requests: dict[str, _Turns[Request]] = {}
 
     def __len__(self) -> int:
-        return sum(len(blocks) for blocks in self._waiting.values())
+        return sum(len(pieces) for pieces in self._waiting.values())
 
-    def add(self, request: Request, block: Payload) -> None:
-        """Queue a block; those of one request come back in the order in which they were queued."""
+    def add(self, request: Request, piece: Payload) -> None:
+        """Queue a piece; those of one request come back in the order in which they were queued."""
         if request not in self._waiting:
             if all(other.caller != request.caller for other in self._waiting):
                 self._callers.enter(request.caller)
             self._requests.setdefault(request.caller, _Turns()).enter(request)
             self._waiting[request] = deque()
-        self._waiting[request].append(block)
+        self._waiting[request].append(piece)
 
     def take(self, most: int) -> list[tuple[Request, Payload]]:
-        """Return the blocks to work on next, at most so many; none when none wait."""
+        """Return the pieces to work on next, at most so many; none when none wait."""
         batch: list[tuple[Request, Payload]] = []
         while len(batch) < most and self._waiting:
             request = min(self._waiting, key=self._order)
@@ -84,7 +86,7 @@ class Scheduler(Generic[Payload]):
 
 
 class _Turns(Generic[Key]):
-    """How many blocks each has been served, counted from the level at which he came."""
+    """How many pieces each has been served, counted from the level at which he came."""
 
     def __init__(self) -> None:
         self._served: dict[Key, int] = {}
