@@ -60,6 +60,21 @@ DIARIZE_BATCH_SECONDS = Histogram(
 DIARIZE_REAL_TIME_FACTOR = Gauge(
     "speechmesh_diarize_real_time_factor", "Seconds of the networks for a second of audio; moving mean"
 )
+SUMMARIZE_QUEUE_PROMPTS = Gauge("speechmesh_summarize_queue_prompts", "Prompts that wait for a row of the model")
+SUMMARIZE_ROWS = Gauge("speechmesh_summarize_rows", "Rows of the model that are in use")
+SUMMARIZE_TOKENS = Counter("speechmesh_summarize_tokens_total", "Tokens that the model read or wrote", ["kind"])
+SUMMARIZE_TOKENS_PER_SECOND = Gauge(
+    "speechmesh_summarize_tokens_per_second", "Tokens written per second of writing, all rows together; moving mean"
+)
+SUMMARIZE_STEP_SECONDS = Histogram(
+    "speechmesh_summarize_step_seconds", "Time for the next token of all rows that write", buckets=_SECONDS
+)
+SUMMARIZE_FIRST_TEXT_SECONDS = Histogram(
+    "speechmesh_summarize_first_text_seconds",
+    "Time from taking a request to the first of its summary that is sent",
+    buckets=_SECONDS,
+)
+SUMMARIZE_CANCELLED = Counter("speechmesh_summarize_cancelled_total", "Requests whose caller left before the end")
 STREAM_LAG_SECONDS = Histogram(
     "speechmesh_stream_lag_seconds",
     "Audio of a live stream that came after what has just become final",

@@ -93,7 +93,8 @@ class ServiceSettings(BaseSettings):
     """`text` for people, `json` (one object a line) for collectors."""
 
 
-def _cores() -> int:
+def available_cores() -> int:
+    """Return how many cores this process may use."""
     # Fewer than the machine has under taskset or in a container that was given certain cores; a container's share
     # of processor time does not show here, and macOS tells neither.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -108,7 +109,7 @@ class EngineSettings(ServiceSettings):
     models_dir: Path = Field(validation_alias="SPEECHMESH_MODELS_DIR")
     """Folder that `./speechmesh models pull` fills; models are loaded from here only."""
 
-    threads: int = Field(default_factory=_cores, ge=1, le=512)
+    threads: int = Field(default_factory=available_cores, ge=1, le=512)
     """Processor threads for the model; by default every core the process may use."""
 
     queue_limit: int = Field(default=16, ge=1, le=10_000)

@@ -1,43 +1,67 @@
 """Runs the summarize service: `python -m services.summarize`, settings by environment (see config.py)."""
 
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
 from services.models.catalogue import model_folder
 from services.runtime.admission import Admission
 from services.runtime.lifecycle import Loading
 from services.runtime.process import begin, run_grpc
 from services.summarize.config import SummarizeSettings
-from services.summarize.engine import Summarizer
-from services.summarize.server import SummarizeServicer
 from speechmesh.summarize.v1 import summarize_pb2, summarize_pb2_grpc
 
+if TYPE_CHECKING:
+    from services.summarize.summarizer import Summarizer
 
-def _load_summarizer(settings: SummarizeSettings) -> Summarizer:
+NICENESS = 5
+"""As diarize: where it shares cores with asr, what is said live goes first."""
+
+
+def _load(settings: SummarizeSettings) -> Summarizer:
     folder = model_folder(settings.models_dir, settings.model)
     # Imported here: the health port answers while the libraries load.
-    from services.summarize.transformers_engine import TransformersSummarizer
+    from services.summarize.device import Device
+    from services.summarize.learning import learned_kinds
+    from services.summarize.summarizer import LONGEST_REST, Summarizer
+    from services.summarize.transformers_engine import TransformersModel
 
-    summarizer = TransformersSummarizer(
+    model = TransformersModel(
         settings.model,
         folder,
         device=settings.device,
-        threads=settings.threads,
-        max_input_tokens=settings.token_limit,
+        threads=settings.threads_of_one_computation,
+        rows=settings.rows,
+        window=settings.tokens_of_part + LONGEST_REST,
     )
-    summarizer.warm_up()
-    return summarizer
+    return Summarizer(Device(model), learned_kinds(model, folder), settings.tokens_of_part)
 
 
 def main() -> None:
     """Serve until told to stop."""
     settings = begin("summarize", SummarizeSettings)
+    if settings.device == "cpu":
+        os.nice(NICENESS)
+    # Imported here: it imports numpy, whose threads are told only once how they shall behave.
+    from services.summarize.server import SummarizeServicer
+
     summarizer: Loading[Summarizer] = Loading()
-    # One at a time: reading and writing keep the device busy by themselves.
-    admission = Admission("summarize", places=settings.queue_limit, slots=1)
-    servicer = SummarizeServicer(summarizer, admission)
+    servicer = SummarizeServicer(
+        summarizer,
+        Admission(
+            "summarize",
+            places=settings.queue_limit,
+            slots=settings.queue_limit,
+            expected_wait=lambda: summarizer.get().device.expected_wait_seconds(),
+        ),
+        max_characters=settings.max_characters,
+    )
     run_grpc(
         settings,
         summarize_pb2.DESCRIPTOR.services_by_name["SummarizeService"].full_name,
         register=lambda server: summarize_pb2_grpc.add_SummarizeServiceServicer_to_server(servicer, server),
-        load=lambda: summarizer.set(_load_summarizer(settings)),
+        load=lambda: summarizer.set(_load(settings)),
     )
 
 

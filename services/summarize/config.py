@@ -6,6 +6,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from services.runtime.settings import Address, EngineSettings
+from services.summarize.parts import SHORTEST_LIMIT
 
 
 class SummarizeSettings(EngineSettings):
@@ -22,14 +23,20 @@ class SummarizeSettings(EngineSettings):
     device: Literal["cpu", "cuda"] = "cpu"
     """Where the model runs."""
 
-    max_input_tokens: int | None = Field(default=None, ge=512)
-    """Longest prompt that is taken; longer texts are refused, never cut.
+    rows: int = Field(default=8, ge=2, le=256)
+    """Texts that the model writes at once, of all requests together."""
 
-    By default 8192 on the cpu and 16384 on cuda; the model's own window bounds it too."""
+    part_tokens: int | None = Field(default=None, ge=SHORTEST_LIMIT, le=16_384)
+    """Longest stretch of a transcript that the model reads at once; a longer one is read in equal parts.
+
+    By default 1024 on the cpu and 2048 on cuda: small models lose what stands in the middle of long texts."""
+
+    max_characters: int = Field(default=8_000_000, ge=1000)
+    """Longest transcript that is taken; longer ones are refused, never cut."""
 
     @property
-    def token_limit(self) -> int:
-        """Longest prompt: reading one takes a processor longer than a caller waits."""
-        if self.max_input_tokens is not None:
-            return self.max_input_tokens
-        return 8192 if self.device == "cpu" else 16_384
+    def tokens_of_part(self) -> int:
+        """Longest stretch that is read at once, in tokens."""
+        if self.part_tokens is not None:
+            return self.part_tokens
+        return 1024 if self.device == "cpu" else 2048

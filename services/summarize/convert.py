@@ -4,8 +4,8 @@
 
 GGUF stores weights in blocks of a few bits. Computing on the blocks is several times slower on a CPU than
 bfloat16, and unpacking them takes most of a minute: so it is done once, after the download, not at each start.
-The tokenizer and the chat template come from the GGUF's own metadata. Nothing is read from the network, and
-equal input gives equal bytes.
+The tokenizer and the chat template come from the GGUF's own metadata. What the model makes of the examples of
+sentence kinds is kept beside it. Nothing is read from the network, and equal input gives equal bytes on one machine.
 """
 
 import argparse
@@ -52,9 +52,20 @@ def convert(source: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)
+    del model
+    _keep_vectors(target)
     for path in target.iterdir():
         # safetensors writes files that only their owner may read; a container runs as somebody else.
         path.chmod(0o644)
+
+
+def _keep_vectors(folder: Path) -> None:
+    from services.runtime.settings import available_cores
+    from services.summarize.learning import keep_vectors
+    from services.summarize.transformers_engine import TransformersModel
+
+    model = TransformersModel("", folder, device="cpu", threads=available_cores(), rows=1, window=512)
+    keep_vectors(model, folder)
 
 
 def _only_gguf(source: Path) -> Path:

@@ -1,87 +1,97 @@
-"""What a summarizer is: the values it takes and gives, and the promises that every engine keeps."""
+"""What a language model is to this service: rows that read and write tokens, and vectors of texts."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from enum import Enum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from services.runtime.errors import Fault, MeshError
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-
-class TextTooLong(MeshError):
-    """The text is longer than the model may read at once; it is refused, never cut.
-
-    Args:
-        tokens: how many tokens the text has.
-        limit: how many tokens of text fit.
-    """
-
-    def __init__(self, tokens: int, limit: int) -> None:
-        super().__init__(
-            Fault.TOO_LARGE,
-            f"The text has {tokens} tokens; up to {limit} fit.",
-            code="text_too_long",
-            field="text",
-        )
-        self.tokens = tokens
-        self.limit = limit
-
-
-class Style(Enum):
-    """Shape of a summary."""
-
-    BRIEF = "brief"
-    """Two or three sentences."""
-    DETAILED = "detailed"
-    """A few paragraphs."""
-    ACTION_ITEMS = "action_items"
-    """A list of who has to do what."""
-    BULLET_POINTS = "bullet_points"
-    """A list of the main points."""
-    HEADLINE = "headline"
-    """One line."""
-
-    @property
-    def is_list(self) -> bool:
-        """Whether every line of it begins with "- "."""
-        return self in (Style.ACTION_ITEMS, Style.BULLET_POINTS)
+CHUNK_TOKENS = 128
+"""Most tokens that are read at once: the longest that anybody waits for the next step, and long enough to be as
+quick per token as longer ones."""
 
 
 @dataclass(frozen=True)
-class Summary:
-    """A finished summary."""
+class Message:
+    """One message of a chat."""
 
-    text: str
-    """The whole text, in the shape of its style; exactly the pieces that were reported, joined."""
-    input_tokens: int
-    """Tokens of the prompt: instructions, text and chat marks."""
-    output_tokens: int
-    """Tokens that the model wrote, its end mark and what was tidied away included."""
+    role: str
+    """`system`, `user` or `assistant`."""
+    content: str
+    """Its text."""
 
 
-class Summarizer(Protocol):
-    """A loaded model.
+@dataclass(frozen=True)
+class Chunk:
+    """Tokens that a row reads."""
 
-    Promises: equal requests give equal text; the pieces given to `on_text` are never empty and joined are the
-    summary's text; no piece ends inside a character; one call at a time uses the model, others wait.
+    row: int
+    """Which row, 0 to `rows` - 1."""
+    position: int
+    """How many tokens the row has read before; what it held beyond them is forgotten."""
+    tokens: Sequence[int]
+    """1 to `CHUNK_TOKENS` tokens."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A token that a row reads in order to write the next one."""
+
+    row: int
+    """Which row; once in a batch of steps."""
+    position: int
+    """How many tokens the row has read before; what it held beyond them is forgotten."""
+    token: int
+    """The token: the last of the prompt, or the last one written."""
+    written: Set[int]
+    """Which tokens the row has written so far: they become a little less likely."""
+
+
+class LanguageModel(Protocol):
+    """A loaded model with a fixed number of rows, each of which holds one text.
+
+    Promises: what a row writes depends on what it has read and on nothing else, not on what the other rows do
+    at the same time; of equally likely tokens always the same is taken. One call at a time.
     """
 
     @property
-    def model(self) -> str:
+    def name(self) -> str:
         """Id of the model that really runs."""
 
-    def summarize(
-        self, text: str, style: Style, on_text: Callable[[str], None], cancelled: Callable[[], bool]
-    ) -> Summary:
-        """Sum up `text`; blocks until done.
+    @property
+    def embedding(self) -> str:
+        """How vectors are made: another text here says that vectors made before are of no use."""
 
-        Args:
-            text: the transcript, not blank; its language is the summary's.
-            style: shape of the summary.
-            on_text: takes the next piece of the summary; called from the calling thread.
-            cancelled: says whether to stop; asked at least once for every token.
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
 
-        Raises:
-            Cancelled: `cancelled` said so.
-            TextTooLong: the text does not fit.
-        """
+    @property
+    def window(self) -> int:
+        """How many tokens a row holds."""
+
+    @property
+    def ends(self) -> Set[int]:
+        """The tokens that end a text."""
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the tokens of every text, without any special ones: what looks like one is only text."""
+
+    def chat(self, messages: Sequence[Message]) -> list[int]:
+        """Return the tokens of a chat up to where the model's answer begins."""
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens, special ones left out; an unfinished character as U+FFFD."""
+
+    def read(self, chunk: Chunk) -> None:
+        """Let a row read."""
+
+    def write(self, steps: Sequence[Step]) -> list[int]:
+        """Return the next token of every step's row, greedily; up to `rows` steps."""
+
+    def embed(self, texts: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Return a vector for the tokens of every text, shape (texts, width); none of the texts is empty."""

@@ -9,7 +9,7 @@ A line whose beginning tells what it is flows on as it comes; any other waits fo
 
 import re
 
-from services.summarize.engine import Style
+from services.summarize.style import Style
 
 LONGEST_PREAMBLE = 80
 """Characters up to which a first line that ends with a colon is taken for an announcement."""
@@ -144,9 +144,9 @@ class Tidier:
         if self._style.is_list:
             return self._is_certain_item(line)
         if self._wrote:
-            return line[:1].isalnum()
+            return line[:1].isalpha()  # a figure may be the number of an item
         content = _without_label(line)
-        return content[:1].isalnum() and _is_no_announcement(content)
+        return content[:1].isalpha() and _is_no_announcement(content)
 
     def _is_certain_item(self, line: str) -> bool:
         marker = _MARKER.match(line)
@@ -168,7 +168,7 @@ class Tidier:
 
     def _shape(self, line: str) -> str:
         if not self._style.is_list:
-            return _plain(line if self._wrote else _without_label(line)).lstrip()
+            return _plain(_without_item(line) if self._wrote else _without_label(_without_item(line))).lstrip()
         content = _plain(_without_marker(line)).lstrip()
         return f"- {content}" if content else ""
 
@@ -178,9 +178,15 @@ class Tidier:
         return not self._wrote and not _is_no_announcement(_without_label(line))
 
 
-def _without_marker(line: str) -> str:
+def _without_item(line: str) -> str:
+    """Return a line of prose without what would make it an item of a list."""
     marker = _MARKER.match(line)
-    return line[marker.end() :] if marker else _without_label(line)
+    return line[marker.end() :] if marker else line
+
+
+def _without_marker(line: str) -> str:
+    bare = _without_item(line)
+    return bare if bare != line else _without_label(line)
 
 
 def _headline(line: str) -> str:

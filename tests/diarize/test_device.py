@@ -7,8 +7,8 @@ import pytest
 
 from services.diarize.device import Device
 from services.diarize.engine import Diarization, LocalSpeakers, SpeakerBounds
-from services.runtime.fair_queue import Request
 from services.diarize.windows import Block
+from services.runtime.fair_queue import Request
 from tests.diarize.fake_engine import FakeDiarizer
 from tests.diarize.recordings import blocks_of, heard_in, said
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from services.diarize.device import Device
 from services.diarize.engine import Diarization, SpeakerBounds
 from services.diarize.hearing import Hearing
-from services.runtime.fair_queue import Request
 from services.diarize.windows import Block
+from services.runtime.fair_queue import Request
 from tests.diarize.fake_engine import FakeDiarizer
 from tests.diarize.recordings import diarized, said
 

@@ -1,10 +1,19 @@
 """What the tests of summaries share: a tiny model in place of the real one."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.summarize.tiny_qwen import write_tiny_gguf
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Convert with one thread: threads that spin take ten times as long where others want the cores, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("services.runtime.settings.available_cores", lambda: 1)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.summarize.engine import Style
+from services.summarize.style import Style
 from services.summarize.tidy import Tidier, tidy
 
 LISTS = [Style.ACTION_ITEMS, Style.BULLET_POINTS]

@@ -22,23 +22,36 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from speechmesh.common.v1 import common_pb2 as speechmesh_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'speechmesh/summarize/v1/summarize.proto\x12\x17speechmesh.summarize.v1\"V\n\x10SummarizeRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x34\n\x05style\x18\x02 \x01(\x0e\x32%.speechmesh.summarize.v1.SummaryStyle\"g\n\x11SummarizeResponse\x12\x14\n\ntext_delta\x18\x01 \x01(\tH\x00\x12\x33\n\x07summary\x18\x02 \x01(\x0b\x32 .speechmesh.summarize.v1.SummaryH\x00\x42\x07\n\x05\x65vent\"]\n\x07Summary\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x19\n\x11input_token_count\x18\x03 \x01(\x05\x12\x1a\n\x12output_token_count\x18\x04 \x01(\x05*\xbf\x01\n\x0cSummaryStyle\x12\x1d\n\x19SUMMARY_STYLE_UNSPECIFIED\x10\x00\x12\x17\n\x13SUMMARY_STYLE_BRIEF\x10\x01\x12\x1a\n\x16SUMMARY_STYLE_DETAILED\x10\x02\x12\x1e\n\x1aSUMMARY_STYLE_ACTION_ITEMS\x10\x03\x12\x1f\n\x1bSUMMARY_STYLE_BULLET_POINTS\x10\x04\x12\x1a\n\x16SUMMARY_STYLE_HEADLINE\x10\x05\x32x\n\x10SummarizeService\x12\x64\n\tSummarize\x12).speechmesh.summarize.v1.SummarizeRequest\x1a*.speechmesh.summarize.v1.SummarizeResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'speechmesh/summarize/v1/summarize.proto\x12\x17speechmesh.summarize.v1\x1a!speechmesh/common/v1/common.proto\"`\n\x11TranscriptSegment\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0f\n\x07speaker\x18\x02 \x01(\t\x12,\n\x04span\x18\x03 \x01(\x0b\x32\x1e.speechmesh.common.v1.TimeSpan\"\xbb\x01\n\x10SummarizeRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x34\n\x05style\x18\x02 \x01(\x0e\x32%.speechmesh.summarize.v1.SummaryStyle\x12\x15\n\rlanguage_code\x18\x03 \x01(\t\x12<\n\x08segments\x18\x04 \x03(\x0b\x32*.speechmesh.summarize.v1.TranscriptSegment\x12\x0e\n\x06\x63\x61ller\x18\x05 \x01(\t\"\x82\x01\n\x11SummarizeResponse\x12\x14\n\ntext_delta\x18\x01 \x01(\tH\x00\x12\x33\n\x07summary\x18\x02 \x01(\x0b\x32 .speechmesh.summarize.v1.SummaryH\x00\x12\x19\n\x0f\x63ompleted_ratio\x18\x03 \x01(\x02H\x00\x42\x07\n\x05\x65vent\"\xfa\x01\n\x07Summary\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x19\n\x11input_token_count\x18\x03 \x01(\x05\x12\x1a\n\x12output_token_count\x18\x04 \x01(\x05\x12\x10\n\x08\x63overage\x18\x05 \x01(\x02\x12\x15\n\rlanguage_code\x18\x06 \x01(\t\x12\x32\n\x08sections\x18\x07 \x03(\x0b\x32 .speechmesh.summarize.v1.Section\x12,\n\x05parts\x18\x08 \x03(\x0b\x32\x1d.speechmesh.summarize.v1.Part\x12\x10\n\x08warnings\x18\t \x03(\t\"I\n\x07Section\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x30\n\x07sources\x18\x02 \x03(\x0b\x32\x1f.speechmesh.summarize.v1.Source\"o\n\x06Source\x12\x1b\n\x13\x66irst_segment_index\x18\x01 \x01(\x05\x12\x1a\n\x12last_segment_index\x18\x02 \x01(\x05\x12,\n\x04span\x18\x03 \x01(\x0b\x32\x1e.speechmesh.common.v1.TimeSpan\"I\n\x04Part\x12\x13\n\x0btoken_count\x18\x01 \x01(\x05\x12,\n\x05notes\x18\x02 \x03(\x0b\x32\x1d.speechmesh.summarize.v1.Note\"v\n\x04Note\x12\x0c\n\x04text\x18\x01 \x01(\t\x12/\n\x04kind\x18\x02 \x01(\x0e\x32!.speechmesh.summarize.v1.NoteKind\x12/\n\x06source\x18\x03 \x01(\x0b\x32\x1f.speechmesh.summarize.v1.Source*\xbf\x01\n\x0cSummaryStyle\x12\x1d\n\x19SUMMARY_STYLE_UNSPECIFIED\x10\x00\x12\x17\n\x13SUMMARY_STYLE_BRIEF\x10\x01\x12\x1a\n\x16SUMMARY_STYLE_DETAILED\x10\x02\x12\x1e\n\x1aSUMMARY_STYLE_ACTION_ITEMS\x10\x03\x12\x1f\n\x1bSUMMARY_STYLE_BULLET_POINTS\x10\x04\x12\x1a\n\x16SUMMARY_STYLE_HEADLINE\x10\x05*N\n\x08NoteKind\x12\x19\n\x15NOTE_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fNOTE_KIND_POINT\x10\x01\x12\x12\n\x0eNOTE_KIND_TASK\x10\x02\x32x\n\x10SummarizeService\x12\x64\n\tSummarize\x12).speechmesh.summarize.v1.SummarizeRequest\x1a*.speechmesh.summarize.v1.SummarizeResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'speechmesh.summarize.v1.summarize_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SUMMARYSTYLE']._serialized_start=357
-  _globals['_SUMMARYSTYLE']._serialized_end=548
-  _globals['_SUMMARIZEREQUEST']._serialized_start=68
-  _globals['_SUMMARIZEREQUEST']._serialized_end=154
-  _globals['_SUMMARIZERESPONSE']._serialized_start=156
-  _globals['_SUMMARIZERESPONSE']._serialized_end=259
-  _globals['_SUMMARY']._serialized_start=261
-  _globals['_SUMMARY']._serialized_end=354
-  _globals['_SUMMARIZESERVICE']._serialized_start=550
-  _globals['_SUMMARIZESERVICE']._serialized_end=670
+  _globals['_SUMMARYSTYLE']._serialized_start=1161
+  _globals['_SUMMARYSTYLE']._serialized_end=1352
+  _globals['_NOTEKIND']._serialized_start=1354
+  _globals['_NOTEKIND']._serialized_end=1432
+  _globals['_TRANSCRIPTSEGMENT']._serialized_start=103
+  _globals['_TRANSCRIPTSEGMENT']._serialized_end=199
+  _globals['_SUMMARIZEREQUEST']._serialized_start=202
+  _globals['_SUMMARIZEREQUEST']._serialized_end=389
+  _globals['_SUMMARIZERESPONSE']._serialized_start=392
+  _globals['_SUMMARIZERESPONSE']._serialized_end=522
+  _globals['_SUMMARY']._serialized_start=525
+  _globals['_SUMMARY']._serialized_end=775
+  _globals['_SECTION']._serialized_start=777
+  _globals['_SECTION']._serialized_end=850
+  _globals['_SOURCE']._serialized_start=852
+  _globals['_SOURCE']._serialized_end=963
+  _globals['_PART']._serialized_start=965
+  _globals['_PART']._serialized_end=1038
+  _globals['_NOTE']._serialized_start=1040
+  _globals['_NOTE']._serialized_end=1158
+  _globals['_SUMMARIZESERVICE']._serialized_start=1434
+  _globals['_SUMMARIZESERVICE']._serialized_end=1554
 # @@protoc_insertion_point(module_scope)

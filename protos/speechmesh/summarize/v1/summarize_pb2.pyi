@@ -3,9 +3,12 @@
 isort:skip_file
 Summaries of transcripts by a language model."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from speechmesh.common.v1 import common_pb2 as _common_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -26,11 +29,11 @@ class _SummaryStyleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SummaryS
     SUMMARY_STYLE_UNSPECIFIED: _SummaryStyle.ValueType  # 0
     """Not told: brief."""
     SUMMARY_STYLE_BRIEF: _SummaryStyle.ValueType  # 1
-    """Two or three sentences."""
+    """One paragraph of up to three sentences."""
     SUMMARY_STYLE_DETAILED: _SummaryStyle.ValueType  # 2
-    """A few paragraphs."""
+    """A few paragraphs, in the order of what was said."""
     SUMMARY_STYLE_ACTION_ITEMS: _SummaryStyle.ValueType  # 3
-    """A list of who has to do what."""
+    """A list of who has to do what; "none" where nobody has to do anything."""
     SUMMARY_STYLE_BULLET_POINTS: _SummaryStyle.ValueType  # 4
     """A list of the main points."""
     SUMMARY_STYLE_HEADLINE: _SummaryStyle.ValueType  # 5
@@ -42,38 +45,112 @@ class SummaryStyle(_SummaryStyle, metaclass=_SummaryStyleEnumTypeWrapper):
 SUMMARY_STYLE_UNSPECIFIED: SummaryStyle.ValueType  # 0
 """Not told: brief."""
 SUMMARY_STYLE_BRIEF: SummaryStyle.ValueType  # 1
-"""Two or three sentences."""
+"""One paragraph of up to three sentences."""
 SUMMARY_STYLE_DETAILED: SummaryStyle.ValueType  # 2
-"""A few paragraphs."""
+"""A few paragraphs, in the order of what was said."""
 SUMMARY_STYLE_ACTION_ITEMS: SummaryStyle.ValueType  # 3
-"""A list of who has to do what."""
+"""A list of who has to do what; "none" where nobody has to do anything."""
 SUMMARY_STYLE_BULLET_POINTS: SummaryStyle.ValueType  # 4
 """A list of the main points."""
 SUMMARY_STYLE_HEADLINE: SummaryStyle.ValueType  # 5
 """One line."""
 Global___SummaryStyle: _TypeAlias = SummaryStyle  # noqa: Y015
 
+class _NoteKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _NoteKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NoteKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    NOTE_KIND_UNSPECIFIED: _NoteKind.ValueType  # 0
+    """Not told."""
+    NOTE_KIND_POINT: _NoteKind.ValueType  # 1
+    """Something that was said, in the words of the model or of the transcript."""
+    NOTE_KIND_TASK: _NoteKind.ValueType  # 2
+    """Something that somebody has to do, in the words of the transcript."""
+
+class NoteKind(_NoteKind, metaclass=_NoteKindEnumTypeWrapper):
+    """What kind of note it is."""
+
+NOTE_KIND_UNSPECIFIED: NoteKind.ValueType  # 0
+"""Not told."""
+NOTE_KIND_POINT: NoteKind.ValueType  # 1
+"""Something that was said, in the words of the model or of the transcript."""
+NOTE_KIND_TASK: NoteKind.ValueType  # 2
+"""Something that somebody has to do, in the words of the transcript."""
+Global___NoteKind: _TypeAlias = NoteKind  # noqa: Y015
+
+@_typing.final
+class TranscriptSegment(_message.Message):
+    """A stretch of the transcript that one person says."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    SPEAKER_FIELD_NUMBER: _builtins.int
+    SPAN_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """What is said."""
+    speaker: _builtins.str
+    """Who says it, as the summary shall call him; may be empty."""
+    @_builtins.property
+    def span(self) -> _common_pb2.TimeSpan:
+        """When it is said, where that is known."""
+
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        speaker: _builtins.str = ...,
+        span: _common_pb2.TimeSpan | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["span", b"span"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["span", b"span", "speaker", b"speaker", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TranscriptSegment: _TypeAlias = TranscriptSegment  # noqa: Y015
+
 @_typing.final
 class SummarizeRequest(_message.Message):
-    """Request message of Summarize."""
+    """Request message of Summarize. At least one of `text` and `segments` is there."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TEXT_FIELD_NUMBER: _builtins.int
     STYLE_FIELD_NUMBER: _builtins.int
+    LANGUAGE_CODE_FIELD_NUMBER: _builtins.int
+    SEGMENTS_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """The transcript; not empty."""
+    """The transcript as a text, a line for each time somebody speaks; "Name: " before what he says is understood."""
     style: Global___SummaryStyle.ValueType
     """Shape of the summary."""
+    language_code: _builtins.str
+    """ISO 639-1 code of the language to write in; empty: that of the transcript."""
+    caller: _builtins.str
+    """Who asks. The device serves callers in turn, and the requests of one caller share his turns; requests
+    without a caller have turns of their own.
+    """
+    @_builtins.property
+    def segments(self) -> _containers.RepeatedCompositeFieldContainer[Global___TranscriptSegment]:
+        """The transcript in segments, in order. Where `text` is given too, it must say the same: the segments are
+        what is read.
+        """
+
     def __init__(
         self,
         *,
         text: _builtins.str = ...,
         style: Global___SummaryStyle.ValueType = ...,
+        language_code: _builtins.str = ...,
+        segments: _abc.Iterable[Global___TranscriptSegment] | None = ...,
+        caller: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["style", b"style", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "language_code", b"language_code", "segments", b"segments", "style", b"style", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -87,8 +164,11 @@ class SummarizeResponse(_message.Message):
 
     TEXT_DELTA_FIELD_NUMBER: _builtins.int
     SUMMARY_FIELD_NUMBER: _builtins.int
+    COMPLETED_RATIO_FIELD_NUMBER: _builtins.int
     text_delta: _builtins.str
-    """The next piece of text."""
+    """The next piece of the summary; joined, the pieces are its text."""
+    completed_ratio: _builtins.float
+    """How far the work has come: 0 to 1, never less than before."""
     @_builtins.property
     def summary(self) -> Global___Summary:
         """The last message: the whole."""
@@ -98,12 +178,13 @@ class SummarizeResponse(_message.Message):
         *,
         text_delta: _builtins.str = ...,
         summary: Global___Summary | None = ...,
+        completed_ratio: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "summary", b"summary", "text_delta", b"text_delta"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["completed_ratio", b"completed_ratio", "event", b"event", "summary", b"summary", "text_delta", b"text_delta"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "summary", b"summary", "text_delta", b"text_delta"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed_ratio", b"completed_ratio", "event", b"event", "summary", b"summary", "text_delta", b"text_delta"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["text_delta", "summary"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["text_delta", "summary", "completed_ratio"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -119,14 +200,35 @@ class Summary(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     INPUT_TOKEN_COUNT_FIELD_NUMBER: _builtins.int
     OUTPUT_TOKEN_COUNT_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
+    LANGUAGE_CODE_FIELD_NUMBER: _builtins.int
+    SECTIONS_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """Its whole text."""
     model: _builtins.str
     """Id of the model that really ran (never an alias)."""
     input_token_count: _builtins.int
-    """Tokens of the prompt."""
+    """Tokens that the model read: the transcript, as often as it was read, and the instructions."""
     output_token_count: _builtins.int
-    """Tokens of the answer."""
+    """Tokens that the model wrote, notes and what was thrown away included."""
+    coverage: _builtins.float
+    """Share of the transcript that was read, 0 to 1. Nothing is ever left out without being counted here."""
+    language_code: _builtins.str
+    """ISO 639-1 code of the language that it is written in."""
+    @_builtins.property
+    def sections(self) -> _containers.RepeatedCompositeFieldContainer[Global___Section]:
+        """The text in its units: the sentences of a brief summary, the paragraphs of a detailed one, the lines of a list."""
+
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Part]:
+        """What was read at once, in order, and what was noted of it. One where the transcript fits."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Codes of what the caller should know, such as "instructions_set_aside"."""
+
     def __init__(
         self,
         *,
@@ -134,11 +236,136 @@ class Summary(_message.Message):
         model: _builtins.str = ...,
         input_token_count: _builtins.int = ...,
         output_token_count: _builtins.int = ...,
+        coverage: _builtins.float = ...,
+        language_code: _builtins.str = ...,
+        sections: _abc.Iterable[Global___Section] | None = ...,
+        parts: _abc.Iterable[Global___Part] | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["input_token_count", b"input_token_count", "model", b"model", "output_token_count", b"output_token_count", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "input_token_count", b"input_token_count", "language_code", b"language_code", "model", b"model", "output_token_count", b"output_token_count", "parts", b"parts", "sections", b"sections", "text", b"text", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Summary: _TypeAlias = Summary  # noqa: Y015
+
+@_typing.final
+class Section(_message.Message):
+    """A unit of a summary."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    SOURCES_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """A sentence, a paragraph or a line, as it stands in the summary."""
+    @_builtins.property
+    def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___Source]:
+        """The segments that it comes from, where the request had segments; the best first."""
+
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        sources: _abc.Iterable[Global___Source] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sources", b"sources", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Section: _TypeAlias = Section  # noqa: Y015
+
+@_typing.final
+class Source(_message.Message):
+    """Where something comes from."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_SEGMENT_INDEX_FIELD_NUMBER: _builtins.int
+    LAST_SEGMENT_INDEX_FIELD_NUMBER: _builtins.int
+    SPAN_FIELD_NUMBER: _builtins.int
+    first_segment_index: _builtins.int
+    """Number of the first segment of the request, from 0."""
+    last_segment_index: _builtins.int
+    """Number of the last one; never less."""
+    @_builtins.property
+    def span(self) -> _common_pb2.TimeSpan:
+        """From the start of the first to the end of the last, where the request has these times."""
+
+    def __init__(
+        self,
+        *,
+        first_segment_index: _builtins.int = ...,
+        last_segment_index: _builtins.int = ...,
+        span: _common_pb2.TimeSpan | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["span", b"span"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_segment_index", b"first_segment_index", "last_segment_index", b"last_segment_index", "span", b"span"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Source: _TypeAlias = Source  # noqa: Y015
+
+@_typing.final
+class Part(_message.Message):
+    """A part of the transcript that was read at once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_COUNT_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
+    token_count: _builtins.int
+    """Its tokens."""
+    @_builtins.property
+    def notes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Note]:
+        """What was noted of it."""
+
+    def __init__(
+        self,
+        *,
+        token_count: _builtins.int = ...,
+        notes: _abc.Iterable[Global___Note] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["notes", b"notes", "token_count", b"token_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Part: _TypeAlias = Part  # noqa: Y015
+
+@_typing.final
+class Note(_message.Message):
+    """Something noted while reading."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """The note."""
+    kind: Global___NoteKind.ValueType
+    """Its kind."""
+    @_builtins.property
+    def source(self) -> Global___Source:
+        """Where it comes from, where the request had segments."""
+
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        kind: Global___NoteKind.ValueType = ...,
+        source: Global___Source | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "source", b"source", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Note: _TypeAlias = Note  # noqa: Y015

@@ -47,10 +47,10 @@ class SummarizeServiceServicer:
     """
 
     def Summarize(self, request, context):
-        """Streams a summary piece by piece; the last message carries the whole summary.
+        """Reads a transcript of any length, all of it, and streams its summary; the last message carries the whole.
 
-        INVALID_ARGUMENT: a field is wrong; ErrorInfo names it. OUT_OF_RANGE: the text is longer than the
-        model's window. RESOURCE_EXHAUSTED: the queue is full; RetryInfo tells when to come back.
+        INVALID_ARGUMENT: a field is wrong; ErrorInfo names it. OUT_OF_RANGE: the text is longer than this
+        deployment takes. RESOURCE_EXHAUSTED: the queue is full; RetryInfo tells when to come back.
         UNAVAILABLE: loading or draining.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

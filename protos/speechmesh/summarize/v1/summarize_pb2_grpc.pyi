@@ -34,10 +34,10 @@ class SummarizeServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SummarizeServiceAsyncStub: ...
     Summarize: _grpc.UnaryStreamMultiCallable[_summarize_pb2.SummarizeRequest, _summarize_pb2.SummarizeResponse]
-    """Streams a summary piece by piece; the last message carries the whole summary.
+    """Reads a transcript of any length, all of it, and streams its summary; the last message carries the whole.
 
-    INVALID_ARGUMENT: a field is wrong; ErrorInfo names it. OUT_OF_RANGE: the text is longer than the
-    model's window. RESOURCE_EXHAUSTED: the queue is full; RetryInfo tells when to come back.
+    INVALID_ARGUMENT: a field is wrong; ErrorInfo names it. OUT_OF_RANGE: the text is longer than this
+    deployment takes. RESOURCE_EXHAUSTED: the queue is full; RetryInfo tells when to come back.
     UNAVAILABLE: loading or draining.
     """
 
@@ -47,10 +47,10 @@ class SummarizeServiceAsyncStub(SummarizeServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Summarize: _aio.UnaryStreamMultiCallable[_summarize_pb2.SummarizeRequest, _summarize_pb2.SummarizeResponse]  # type: ignore[assignment]
-    """Streams a summary piece by piece; the last message carries the whole summary.
+    """Reads a transcript of any length, all of it, and streams its summary; the last message carries the whole.
 
-    INVALID_ARGUMENT: a field is wrong; ErrorInfo names it. OUT_OF_RANGE: the text is longer than the
-    model's window. RESOURCE_EXHAUSTED: the queue is full; RetryInfo tells when to come back.
+    INVALID_ARGUMENT: a field is wrong; ErrorInfo names it. OUT_OF_RANGE: the text is longer than this
+    deployment takes. RESOURCE_EXHAUSTED: the queue is full; RetryInfo tells when to come back.
     UNAVAILABLE: loading or draining.
     """
 
@@ -63,10 +63,10 @@ class SummarizeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _summarize_pb2.SummarizeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_summarize_pb2.SummarizeResponse], _abc.AsyncIterator[_summarize_pb2.SummarizeResponse]]:
-        """Streams a summary piece by piece; the last message carries the whole summary.
+        """Reads a transcript of any length, all of it, and streams its summary; the last message carries the whole.
 
-        INVALID_ARGUMENT: a field is wrong; ErrorInfo names it. OUT_OF_RANGE: the text is longer than the
-        model's window. RESOURCE_EXHAUSTED: the queue is full; RetryInfo tells when to come back.
+        INVALID_ARGUMENT: a field is wrong; ErrorInfo names it. OUT_OF_RANGE: the text is longer than this
+        deployment takes. RESOURCE_EXHAUSTED: the queue is full; RetryInfo tells when to come back.
         UNAVAILABLE: loading or draining.
         """
 

@@ -1,0 +1,567 @@
+"""One transcript's way to its summary: read all of it, note what is said part by part, write.
+
+Reading gives every sentence a vector, which tells the tasks and what speaks to the model (`sentence_kinds`). A
+transcript that fits is then summed up at once; a longer one is cut into equal parts, notes are written of all of
+them side by side, and the notes are summed up, or first made fewer where they do not fit either (map and reduce;
+chapters beat truncation: Laskar et al. 2023). The long styles are written part by part to the end, so that the
+last minute of three hours has as good a chance as the first. Tasks are not left to the model's pen: each
+sentence that gives one is listed, shortened by the model only where nothing is lost.
+
+Everything that the model writes is judged before it counts (`judging`); where it writes nothing that may stay,
+the sentences that say most are quoted instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from services.runtime.callers import turns_of
+from services.runtime.fair_queue import Request
+from services.summarize import prompts
+from services.summarize.draft import Draft
+from services.summarize.faithfulness import Evidence
+from services.summarize.judging import Judge, different, is_same_task
+from services.summarize.languages import is_written_in, language_of
+from services.summarize.parts import Part, split_parts
+from services.summarize.salience import SHORTEST, rank
+from services.summarize.sources import SourceFinder
+from services.summarize.style import Style
+from services.summarize.summary import (
+    INSTRUCTIONS_SET_ASIDE,
+    LANGUAGE_NOT_WRITTEN,
+    Note,
+    NoteKind,
+    PartNotes,
+    Section,
+    Summary,
+    Wishes,
+)
+from services.summarize.transcript import Sentence, render
+
+if TYPE_CHECKING:
+    from services.summarize.device import Device
+    from services.summarize.engine import Message
+    from services.summarize.sentence_kinds import Kinds, SentenceKinds
+
+NOTED_TASK = 0.0
+"""Log odds from which on a sentence is noted as a task: nearly all tasks, and one in twenty of other sentences."""
+
+LISTED_TASK = 0.5
+"""From which on it is listed as one: one in two hundred of other sentences."""
+
+SET_ASIDE = 1.5
+"""From which on a sentence is taken to speak to the model."""
+
+MOST_TOKENS = {
+    Style.BRIEF: 256,
+    Style.DETAILED: 384,
+    Style.ACTION_ITEMS: 96,
+    Style.BULLET_POINTS: 320,
+    Style.HEADLINE: 64,
+}
+"""Most tokens that are written at once. Scripts that the tokenizer hardly knows take three times those of English."""
+
+INSTRUCTION_TOKENS = 256
+"""Of a prompt, beside the text: more than any of them has."""
+
+LONGEST_REST = INSTRUCTION_TOKENS + max(MOST_TOKENS.values())
+"""What a row of the model holds beside a part."""
+
+_MOST_UNITS = {
+    Style.BRIEF: 3,
+    Style.DETAILED: 10,
+    Style.ACTION_ITEMS: 1,
+    Style.BULLET_POINTS: 8,
+    Style.HEADLINE: 1,
+}
+_MOST_NOTES = 8
+_MOST_GROUPS = {Style.DETAILED: 8, Style.BULLET_POINTS: 5}
+_UNITS_OF_A_GROUP = {Style.DETAILED: 4, Style.BULLET_POINTS: 3}
+_QUOTED = {Style.BRIEF: 2, Style.DETAILED: 4, Style.ACTION_ITEMS: 1, Style.BULLET_POINTS: 3, Style.HEADLINE: 1}
+
+_BATCH_TOKENS = 256
+_BATCH_SENTENCES = 500
+_COPIED_SHARE = 0.5
+_FEW_SENTENCES = 12
+_HEADLINE_WORDS, _HEADLINE_LETTERS = 12, 80
+_UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "km"})
+_MASK = "[…]"
+_READ, _NOTED = 0.4, 0.9
+
+_Done = TypeVar("_Done")
+
+OnText = Callable[[str], None]
+"""Takes the next piece of a summary."""
+OnProgress = Callable[[float], None]
+"""Takes the share of the work that is done."""
+
+
+class Summarizer:
+    """Sums up transcripts with one device.
+
+    Args:
+        device: the model and those who share it.
+        kinds: tells tasks and instructions.
+        part_tokens: most tokens of a part; with the instructions and what is written it fits the model's window.
+    """
+
+    def __init__(self, device: Device, kinds: SentenceKinds, part_tokens: int) -> None:
+        assert part_tokens + LONGEST_REST <= device.model.window
+        self.device = device
+        self._kinds = kinds
+        self._part_tokens = part_tokens
+
+    @property
+    def model(self) -> str:
+        """Id of the model that really runs."""
+        return self.device.model.name
+
+    async def summarize(self, wishes: Wishes, on_text: OnText, on_progress: OnProgress = lambda share: None) -> Summary:
+        """Sum up a transcript; equal wishes give equal summaries. Cancelling frees what it holds of the device.
+
+        Args:
+            wishes: the transcript, and what is wanted.
+            on_text: takes the summary piece by piece, none of them empty.
+            on_progress: is told the share of the work that is done, 0 to 1.
+        """
+        request = Request(turns_of(wishes.caller))
+        try:
+            work = _Work(self.device, self._kinds, self._part_tokens, request, wishes, on_text, on_progress)
+            return await work.summary()
+        finally:
+            self.device.end(request)
+
+
+@dataclass(frozen=True)
+class _Material:
+    """What a text is written from: sentences of the transcript, or notes."""
+
+    text: str
+    """As the model reads it."""
+    units: tuple[str, ...]
+    """The sentences or notes that may be quoted."""
+    tokens: tuple[Sequence[int], ...]
+    """Their tokens."""
+    of_notes: bool
+    evidence: Evidence
+
+
+class _Work:
+    """The work on one request."""
+
+    def __init__(
+        self,
+        device: Device,
+        kinds: SentenceKinds,
+        part_tokens: int,
+        request: Request,
+        wishes: Wishes,
+        on_text: OnText,
+        on_progress: OnProgress,
+    ) -> None:
+        self._device, self._model, self._told = device, device.model, kinds
+        self._part_tokens = part_tokens
+        self._request = request
+        self._style = wishes.style
+        self._wanted_language = wishes.language
+        self._sentences = wishes.transcript.sentences
+        self._speakers = wishes.transcript.speakers
+        self._on_text, self._on_progress = on_text, on_progress
+        self._pieces = list[str]()
+        self._input = self._output = 0
+        self._warnings = dict[str, None]()
+        self._read = set[int]()
+        self._set_aside = frozenset[int]()
+        # One row is left to others, who then need not wait for the end of one of ours.
+        self._places = asyncio.Semaphore(max(1, self._model.rows - 1))
+
+    async def summary(self) -> Summary:
+        """Do all of it."""
+        await self._read_sentences()
+        parts = split_parts(self._sizes, [sentence.turn for sentence in self._sentences], self._part_tokens)
+        if self._style is Style.ACTION_ITEMS:
+            noted = [PartNotes(part.tokens, tuple(self._task_notes(part))) for part in parts]
+            sections = await self._list_tasks()
+        elif len(parts) == 1:
+            noted = [PartNotes(parts[0].tokens, tuple(self._task_notes(parts[0])))]
+            sections = await self._sum_up_at_once(parts[0])
+        else:
+            noted = await self._take_notes(parts)
+            sections = await self._sum_up_notes([note for part in noted for note in part.notes])
+        self._on_progress(1.0)
+        return Summary(
+            text="".join(self._pieces),
+            language=self._language,
+            sections=tuple(sections),
+            parts=tuple(noted),
+            coverage=self._coverage(),
+            input_tokens=self._input,
+            output_tokens=self._output,
+            warnings=tuple(self._warnings),
+        )
+
+    # --- reading ---
+
+    async def _read_sentences(self) -> None:
+        texts = [sentence.text for sentence in self._sentences]
+        self._tokens = await self._encode(texts)
+        self._sizes = await self._sizes_with_speakers()
+        self._source_language = await asyncio.to_thread(language_of, "\n".join(texts))
+        self._language = self._wanted_language or self._source_language
+        self._finder = await asyncio.to_thread(SourceFinder, texts)
+        self._kinds: list[Kinds] = []
+        for batch in _batches([len(tokens) for tokens in self._tokens], _BATCH_TOKENS):
+            read = [self._tokens[number] or [0] for number in batch]
+            vectors = await self._device.embed(self._request, read)
+            self._input += sum(map(len, read))
+            self._kinds.extend(self._told.of(vectors))
+            self._read.update(batch)
+            self._on_progress(_READ * len(self._kinds) / len(self._sentences))
+        self._set_aside = frozenset(
+            number for number, kinds in enumerate(self._kinds) if kinds.instruction >= SET_ASIDE
+        )
+        if self._set_aside:
+            self._warnings[INSTRUCTIONS_SET_ASIDE] = None
+        self._evidence = await asyncio.to_thread(self._evidence_of, range(len(self._sentences)))
+
+    def _evidence_of(self, numbers: Sequence[int]) -> Evidence:
+        """Return what some sentences say; what speaks to the model is no part of that, unless there is nothing else."""
+        kept = [number for number in numbers if number not in self._set_aside] or numbers
+        return Evidence(render(self._sentences[number] for number in kept), self._source_language)
+
+    async def _encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the tokens of texts; in between, others may use the model."""
+        tokens = list[list[int]]()
+        for at in range(0, len(texts), _BATCH_SENTENCES):
+            tokens += await self._device.encode(texts[at : at + _BATCH_SENTENCES])
+        return tokens
+
+    async def _sizes_with_speakers(self) -> list[int]:
+        """Return how many tokens each sentence takes in a prompt: its own, and where it opens a turn the speaker's."""
+        labels = dict(zip(self._speakers, await self._encode([f"{name}: " for name in self._speakers]), strict=True))
+        sizes = list[int]()
+        for before, sentence, tokens in zip([None, *self._sentences], self._sentences, self._tokens, strict=False):
+            opens = before is None or before.turn != sentence.turn
+            # Set aside or not: a mask takes no more than what it stands for and the space before it.
+            size = len(tokens) + 3 + (len(labels.get(sentence.speaker, ())) if opens else 0)
+            # The longest sentence of the longest name, in the rarest script: there the instructions leave room.
+            sizes.append(min(size, self._part_tokens))
+        return sizes
+
+    def _coverage(self) -> float:
+        total = sum(len(sentence.text) for sentence in self._sentences)
+        return sum(len(self._sentences[number].text) for number in self._read) / total
+
+    # --- notes ---
+
+    def _task_notes(self, part: Part) -> Iterator[Note]:
+        for number in range(part.first, part.end):
+            if self._is_task(number, NOTED_TASK):
+                yield Note(self._said(number), NoteKind.TASK, (number,))
+
+    def _is_task(self, number: int, least: float) -> bool:
+        return number not in self._set_aside and self._kinds[number].task >= least
+
+    def _said(self, number: int) -> str:
+        sentence = self._sentences[number]
+        return f"{sentence.speaker}: {sentence.text}" if sentence.speaker else sentence.text
+
+    async def _take_notes(self, parts: Sequence[Part]) -> list[PartNotes]:
+        done = 0
+
+        async def take(part: Part) -> PartNotes:
+            nonlocal done
+            notes = await self._note(part)
+            done += 1
+            self._on_progress(_READ + (_NOTED - _READ) * done / len(parts))
+            return PartNotes(part.tokens, tuple(notes))
+
+        return await _all(take(part) for part in parts)
+
+    async def _note(self, part: Part) -> list[Note]:
+        material = self._material(part)
+        judge = self._judge(material, uncopied=[])
+        draft = Draft(Style.BULLET_POINTS, self._model.decode, judge.judge, _MOST_NOTES)
+        points = await self._write(prompts.for_notes(material.text, self._source_language), draft, Style.BULLET_POINTS)
+        if not points:
+            points = _quoted(material, Style.BULLET_POINTS)
+        among = range(part.first, part.end)
+        noted = list[Note]()
+        for point in points:
+            found = self._finder.find(point, among)
+            noted.append(Note(point, NoteKind.POINT, tuple(sorted(found)) or tuple(among)))
+        noted.extend(self._task_notes(part))
+        return sorted(noted, key=lambda note: note.sentences[0])
+
+    def _material(self, part: Part) -> _Material:
+        numbers = range(part.first, part.end)
+        shown = [_masked(self._sentences[n]) if n in self._set_aside else self._sentences[n] for n in numbers]
+        kept = [number for number in numbers if number not in self._set_aside]
+        return _Material(
+            render(shown),
+            tuple(self._sentences[number].text for number in kept),
+            tuple(self._tokens[number] for number in kept),
+            of_notes=False,
+            evidence=self._evidence if len(numbers) == len(self._sentences) else self._evidence_of(numbers),
+        )
+
+    # --- writing ---
+
+    async def _sum_up_at_once(self, part: Part) -> list[Section]:
+        material = self._material(part)
+        units = await self._compose(material, self._style, _MOST_UNITS[self._style], self._show_unit)
+        sections = self._sections(units)
+        if self._style in _MOST_GROUPS:
+            sections += await self._unsaid_tasks(list(self._task_notes(part)), sections)
+        return sections
+
+    async def _sum_up_notes(self, notes: Sequence[Note]) -> list[Section]:
+        if self._style in _MOST_GROUPS:
+            return await self._sum_up_in_groups(notes)
+        material = await self._fitting(notes)
+        units = await self._compose(material, self._style, _MOST_UNITS[self._style], self._show_unit)
+        return self._sections(units)
+
+    async def _sum_up_in_groups(self, notes: Sequence[Note]) -> list[Section]:
+        """Write a paragraph, or some lines, of every stretch of the transcript, in order."""
+        tokens = await self._encode([note.text for note in notes])
+        sizes = [len(written) + 3 for written in tokens]
+        limit = max(max(sizes), -(-sum(sizes) // _MOST_GROUPS[self._style]))
+        groups = split_parts(sizes, list(range(len(notes))), limit)
+
+        async def write(group: Part) -> list[str]:
+            material = await self._fitting(notes[group.first : group.end])
+            return await self._compose(material, self._style, _UNITS_OF_A_GROUP[self._style])
+
+        sections = list[Section]()
+        writing = [asyncio.ensure_future(write(group)) for group in groups]
+        try:
+            for group in writing:
+                units = different([*(section.text for section in sections), *await group])[len(sections) :]
+                if self._style is Style.DETAILED:
+                    units = [self._space.join(units)] if units else []
+                for unit in units:
+                    self._show_unit(unit)
+                sections += self._sections(units)
+            sections += await self._unsaid_tasks(notes, sections)
+        finally:
+            await _ended(writing)
+        return sections
+
+    async def _unsaid_tasks(self, notes: Sequence[Note], sections: Sequence[Section]) -> list[Section]:
+        """Add the tasks among the notes that the summary does not mention: they are what is missed most."""
+        mentioned = {number for section in sections for number in section.sentences}
+        added = list[Section]()
+        for note in notes:
+            number = note.sentences[0]
+            if note.kind is NoteKind.TASK and self._is_task(number, LISTED_TASK) and number not in mentioned:
+                unit = await self._in_wanted_language(note.text)
+                if len(different([*(section.text for section in added), unit])) > len(added):
+                    self._show_unit(unit)
+                    added.append(Section(f"- {unit}" if self._style.is_list else unit, (number,)))
+        return added
+
+    async def _fitting(self, notes: Sequence[Note]) -> _Material:
+        """Return notes that fit a prompt, made fewer by the model, and again, until they do."""
+        texts = [note.text for note in notes]
+        while True:
+            tokens = await self._encode(texts)
+            sizes = [min(len(written) + 3, self._part_tokens) for written in tokens]
+            groups = split_parts(sizes, list(range(len(texts))), self._part_tokens)
+            if len(groups) == 1:
+                return self._of_notes(texts, tokens)
+            fewer = await _all(self._fewer(texts[g.first : g.end], tokens[g.first : g.end]) for g in groups)
+            shorter = different([text for group in fewer for text in group])
+            # Two notes, each nearly too long for a prompt: there the more telling one must do.
+            texts = shorter if len(shorter) < len(texts) else _that_fit(texts, sizes, tokens, self._part_tokens)
+
+    async def _fewer(self, texts: Sequence[str], tokens: Sequence[Sequence[int]]) -> list[str]:
+        """Return at most half as many notes that say most of what these say."""
+        most = max(1, min(_MOST_NOTES, len(texts) // 2))
+        return await self._compose(self._of_notes(texts, tokens), Style.BULLET_POINTS, most, translate=False)
+
+    def _of_notes(self, texts: Sequence[str], tokens: Sequence[Sequence[int]]) -> _Material:
+        # What is in no note is in the transcript all the same: that is what names are looked for in.
+        lines = "\n".join(f"- {text}" for text in texts)
+        return _Material(lines, tuple(texts), tuple(tokens), of_notes=True, evidence=self._evidence)
+
+    async def _compose(
+        self,
+        material: _Material,
+        style: Style,
+        most: int,
+        show: Callable[[str], None] = lambda unit: None,
+        *,
+        translate: bool = True,
+    ) -> list[str]:
+        """Return up to `most` units that sum up `material`; where the model has none that may stay, quotations."""
+        language = self._language if translate else self._source_language
+        judge = self._judge(material, uncopied=_saying_little(material), language=language, style=style)
+        draft = Draft(style, self._model.decode, judge.judge, most, show)
+        if sum(map(len, material.tokens)) >= SHORTEST:
+            asked = prompts.for_summary(material.text, style, language, of_notes=material.of_notes)
+            await self._write(asked, draft, style)
+        if not draft.units:
+            quoted = _quoted(material, style) or [self._sentences[0].text]
+            for unit in quoted[:most]:
+                draft.units.append(await self._in_wanted_language(unit) if translate else unit)
+                show(draft.units[-1])
+        return draft.units
+
+    def _judge(
+        self, material: _Material, uncopied: Iterable[str], language: str = "", style: Style = Style.BULLET_POINTS
+    ) -> Judge:
+        return Judge(
+            material.evidence,
+            language or self._source_language,
+            self._source_language,
+            speakers=self._speakers,
+            uncopied=uncopied,
+            longest=2 * _HEADLINE_LETTERS if style is Style.HEADLINE else None,
+        )
+
+    async def _write(self, messages: Sequence[Message], draft: Draft, style: Style) -> list[str]:
+        prompt = self._model.chat(messages)
+        async with self._places:
+            self._input += len(prompt)
+            self._output += await self._device.write(self._request, prompt, MOST_TOKENS[style], draft.take)
+        return draft.finish()
+
+    async def _in_wanted_language(self, text: str) -> str:
+        """Return a quotation in the language that is wanted; as it is where the model cannot say it so."""
+        if self._language == self._source_language:
+            return text
+        evidence = Evidence(text, self._source_language)
+
+        def judge(unit: str) -> str | None:
+            translated = is_written_in(unit, self._language, self._source_language) and unit != text
+            return unit if translated and not evidence.unsupported(unit, self._language) else None
+
+        draft = Draft(Style.HEADLINE, self._model.decode, judge, 1)
+        units = await self._write(prompts.for_translation(text, self._language), draft, Style.ACTION_ITEMS)
+        if not units:
+            self._warnings[LANGUAGE_NOT_WRITTEN] = None
+        return units[0] if units else text
+
+    # --- tasks ---
+
+    async def _list_tasks(self) -> list[Section]:
+        numbers = [number for number in range(len(self._sentences)) if self._is_task(number, LISTED_TASK)]
+        writing = [asyncio.ensure_future(self._item(number)) for number in numbers]
+        sections = list[Section]()
+        try:
+            for number, item in zip(numbers, writing, strict=True):
+                text = await item
+                if len(different([*(section.text for section in sections), text])) > len(sections):
+                    self._show_unit(text)
+                    sections.append(Section(f"- {text}", (number,)))
+        finally:
+            await _ended(writing)
+        if not sections:
+            self._show("none")
+            return [Section("none", ())]
+        return sections
+
+    async def _item(self, number: int) -> str:
+        """Return a task as it is listed: shortly, where the model can do so without losing anything."""
+        said = self._said(number)
+        if self._language != self._source_language:
+            return await self._in_wanted_language(said)
+
+        def judge(unit: str) -> str | None:
+            return unit if is_same_task(said, unit, self._source_language) else None
+
+        draft = Draft(Style.HEADLINE, self._model.decode, judge, 1)
+        units = await self._write(prompts.for_item(said), draft, Style.ACTION_ITEMS)
+        return units[0] if units else said
+
+    # --- showing ---
+
+    @property
+    def _space(self) -> str:
+        return "" if self._language in _UNSPACED else " "
+
+    def _show_unit(self, unit: str) -> None:
+        separator = {Style.BRIEF: self._space, Style.DETAILED: "\n\n"}.get(self._style, "\n")
+        if self._style is Style.DETAILED and self._at_once:
+            separator = self._space
+        self._show((separator if self._pieces else "") + (f"- {unit}" if self._style.is_list else unit))
+
+    @property
+    def _at_once(self) -> bool:
+        return sum(self._sizes) <= self._part_tokens
+
+    def _show(self, piece: str) -> None:
+        self._pieces.append(piece)
+        self._on_text(piece)
+
+    def _sections(self, units: Sequence[str]) -> list[Section]:
+        dash = "- " if self._style.is_list else ""
+        return [Section(dash + unit, tuple(self._finder.find(unit))) for unit in units]
+
+
+def _saying_little(material: _Material) -> list[str]:
+    """Return the sentences that a summary may not just repeat; few sentences are all worth it."""
+    if len(material.units) < _FEW_SENTENCES:
+        return []
+    ranked = rank(material.tokens)
+    return [material.units[number] for number in ranked[max(1, round(_COPIED_SHARE * len(ranked))) :]]
+
+
+def _that_fit(texts: Sequence[str], sizes: Sequence[int], tokens: Sequence[Sequence[int]], most: int) -> list[str]:
+    """Return the texts that say most, in order, that together have at most so many tokens."""
+    kept, left = set[int](), most
+    for number in rank(tokens):
+        if sizes[number] <= left:
+            kept.add(number)
+            left -= sizes[number]
+    return [texts[number] for number in sorted(kept)]
+
+
+def _quoted(material: _Material, style: Style) -> list[str]:
+    """Return the sentences that say most, in order."""
+    best = [number for number in rank(material.tokens) if not material.units[number].endswith("?")]
+    chosen = [material.units[number] for number in sorted(best[: _QUOTED[style]])]
+    return [_shortened(unit) for unit in chosen] if style is Style.HEADLINE else chosen
+
+
+def _shortened(text: str) -> str:
+    words = text.split()
+    if len(words) > _HEADLINE_WORDS:
+        return " ".join(words[:_HEADLINE_WORDS]) + "…"
+    return text if len(text) <= _HEADLINE_LETTERS else text[:_HEADLINE_LETTERS] + "…"
+
+
+def _masked(sentence: Sentence) -> Sentence:
+    return Sentence(_MASK, sentence.turn, sentence.speaker, sentence.first_segment, sentence.last_segment)
+
+
+def _batches(sizes: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Yield the numbers of texts, in order, that together have up to so many tokens; one at least."""
+    batch, tokens = list[int](), 0
+    for number, size in enumerate(sizes):
+        if batch and tokens + size > most:
+            yield batch
+            batch, tokens = [], 0
+        batch.append(number)
+        tokens += size
+    if batch:
+        yield batch
+
+
+async def _all(work: Iterable[Awaitable[_Done]]) -> list[_Done]:
+    """Return the results in order; where one fails, the others are ended first."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        return [await task for task in tasks]
+    finally:
+        await _ended(tasks)
+
+
+async def _ended(tasks: Sequence[asyncio.Future[_Done]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
