@@ -12,7 +12,7 @@ from services.diarize.config import DiarizeSettings
 from services.edge.config import EdgeSettings
 from services.edge.form import FIELDS
 from services.edge.render import FORMATS
-from services.edge.rest import STYLES
+from services.edge.summary import STYLES
 from services.runtime.settings import ServiceSettings, variable
 from services.summarize.config import SummarizeSettings
 

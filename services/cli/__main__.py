@@ -55,6 +55,17 @@ class TranscriptFormat(StrEnum):
     VTT = "vtt"
 
 
+class SummaryStyle(StrEnum):
+    """Shape of a summary."""
+
+    BRIEF = "brief"
+    DETAILED = "detailed"
+    ACTION_ITEMS = "action_items"
+    BULLET_POINTS = "bullet_points"
+    HEADLINE = "headline"
+    BULLETS = "bullets"
+
+
 @app.command()
 def up(
     port: Annotated[
@@ -105,11 +116,16 @@ def transcribe(
     diarize: Annotated[bool, typer.Option(help="Say who speaks.")] = True,
     speakers: Annotated[int, typer.Option(min=0, help="Number of speakers; 0: find out.")] = 0,
     form: Annotated[TranscriptFormat, typer.Option("--format", help="What to print.")] = TranscriptFormat.TEXT,
+    summarize: Annotated[
+        SummaryStyle | None, typer.Option(metavar="STYLE", help=f"Sum it up, too: {', '.join(SummaryStyle)}.")
+    ] = None,
 ) -> None:
     """Send a recording to a server and print the transcript with its speakers and times."""
     from services.cli import transcribe as command
 
-    wish = command.Wish(file, model, language, diarize, speakers, form.value)
+    if summarize and form not in (TranscriptFormat.TEXT, TranscriptFormat.JSON):
+        raise typer.BadParameter("subtitles have no place for a summary", param_hint="--summarize")
+    wish = command.Wish(file, model, language, diarize, speakers, form.value, summarize.value if summarize else None)
     raise typer.Exit(command.run(wish, server=server, key=key, data=data, environ=os.environ))
 
 

@@ -19,7 +19,7 @@ from yarl import URL
 
 from services.cli.data_folder import read_key
 from services.cli.server_events import EventParser
-from services.cli.transcript_text import headline, lines
+from services.cli.transcript_text import headline, lines, summary_lines
 from services.models.folders import default_data_dir
 from services.runtime.errors import MeshError
 
@@ -42,6 +42,8 @@ class Wish:
     speakers: int = 0
     format: str = "text"
     """`text`, `json`, `srt` or `vtt`."""
+    summarize: str | None = None
+    """Style of the summary; None: none."""
 
     def fields(self) -> dict[str, str]:
         """Return the fields of the form, without the file."""
@@ -51,6 +53,8 @@ class Wish:
             fields["model"] = self.model
         if self.language:
             fields["language"] = self.language
+        if self.summarize:
+            fields["summarize"] = self.summarize
         return fields
 
 
@@ -217,7 +221,9 @@ def _print_answer(answer: Mapping[str, Any], form: str, errors: Console) -> None
         text = json.dumps(answer, ensure_ascii=False, indent=2)
     elif form == "text" and "segments" in answer:
         errors.print(headline(answer))
-        text = "\n".join(lines(answer))
+        if "summary" in answer and answer["summary"] is None:
+            errors.print("There is no summary: the server could not make one for the moment.", soft_wrap=True)
+        text = "\n".join([*lines(answer), *summary_lines(answer)])
     else:
         text = str(answer.get("text", ""))
     sys.stdout.write(text if text.endswith("\n") or not text else f"{text}\n")

@@ -13,6 +13,12 @@ def lines(answer: Mapping[str, Any]) -> Iterator[str]:
         yield (f"{span} {speaker}: {segment['text'].strip()}" if speaker else f"{span} {segment['text'].strip()}")
 
 
+def summary_lines(answer: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the summary of a JSON answer under a heading, a blank line before both; nothing where there is none."""
+    if summary := answer.get("summary"):
+        yield from ("", "Summary:", *str(summary).splitlines())
+
+
 def headline(answer: Mapping[str, Any]) -> str:
     """Return the language, the duration, the model and the number of speakers in one line."""
     facts = [str(answer.get("language") or "no speech")]

@@ -1,4 +1,4 @@
-"""How answers leave: JSON errors, plain bodies, the SDK's wrapping, and server-sent events."""
+"""How answers leave: JSON errors, plain bodies, the SDK's wrapping."""
 
 import json
 import math
@@ -47,41 +47,6 @@ def wants_json(request: web.Request) -> bool:
 def wants_events(request: web.Request) -> bool:
     """Say whether the caller asked for server-sent events."""
     return "text/event-stream" in request.headers.get("Accept", "").lower()
-
-
-class EventStream:
-    """An answer as server-sent events: `progress` while it works, then one `result` or `error`.
-
-    Args:
-        request: what it answers; the head of the answer goes out at `open`.
-    """
-
-    def __init__(self, request: web.Request) -> None:
-        self._request = request
-        self.response = web.StreamResponse(
-            headers={"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store"}
-        )
-
-    async def open(self) -> None:
-        """Send the head of the answer."""
-        self.response.headers["X-Request-Id"] = self._request[REQUEST_ID]
-        await self.response.prepare(self._request)
-
-    async def send(self, event: str, data: Any) -> None:
-        """Send one event with `data` as JSON."""
-        await self.response.write(b"event: " + event.encode() + b"\ndata: " + dump_json(data) + b"\n\n")
-
-    async def fail(self, error: MeshError) -> None:
-        """Send the last event of an answer that failed."""
-        body = {**error_json(error), "status": TABLE[error.fault].http}
-        if error.retry_after_seconds is not None:
-            body["retry_after"] = math.ceil(error.retry_after_seconds)
-        await self.send("error", body)
-
-    async def close(self) -> web.StreamResponse:
-        """End the answer and return it."""
-        await self.response.write_eof()
-        return self.response
 
 
 def dump_json(body: Any) -> bytes:

@@ -26,9 +26,6 @@ from services.runtime.request_id import METADATA_KEY, accept_request_id
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-# The largest text that /v1/summarize reads; uploads are streamed and have a limit of their own.
-_MAX_BODY_BYTES = 16 * 1024 * 1024
-
 
 async def make_app(settings: EdgeSettings, keys: KeyRing) -> web.Application:
     """Build the application, within the event loop that will run it.
@@ -45,19 +42,19 @@ async def make_app(settings: EdgeSettings, keys: KeyRing) -> web.Application:
     mesh = Mesh(
         AsrClient(asr, settings.request_seconds),
         DiarizeClient(diarize, settings.request_seconds),
+        SummarizeClient(summarize, settings.request_seconds),
         settings.tier_wait_seconds,
         settings.max_audio_seconds,
     )
     rest = Rest(
         mesh,
-        SummarizeClient(summarize, settings.request_seconds),
         keys,
         Spool(settings.spool_dir),
         Admission("edge", places=settings.concurrency, slots=settings.concurrency),
         settings.max_upload_bytes,
         settings.upload_stall_seconds,
     )
-    app = web.Application(middlewares=[frame], client_max_size=_MAX_BODY_BYTES)
+    app = web.Application(middlewares=[frame])
     app.add_routes(rest.routes())
     live = Live(
         mesh.asr,
@@ -133,10 +130,6 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def _from_aiohttp(error: web.HTTPException) -> web.Response:
-    if error.status == 413:
-        limit = f"{_MAX_BODY_BYTES // 2**20} MiB"
-        translated = MeshError(Fault.TOO_LARGE, f"The body is larger than {limit}.", code="body_too_large")
-        return error_response(translated)
     body = MeshError(Fault.NOT_FOUND, "There is no such address here.")
     if error.status == 405:
         body = MeshError(Fault.INVALID, "This address does not take that method.", code="method_not_allowed")

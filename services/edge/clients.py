@@ -1,5 +1,6 @@
 """Calls to the services behind the edge; protobuf stops here."""
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -8,8 +9,9 @@ from typing import Any
 
 from services.edge.asr_stream import AsrStream
 from services.edge.form import TranscribeOptions
-from services.edge.messages import to_seconds_span, to_segment, to_suppressed
+from services.edge.messages import to_seconds_span, to_segment, to_summarize_request, to_summary, to_suppressed
 from services.edge.offer import Language, Offer, ServedModel
+from services.edge.summary import Summary, SummaryRequest
 from services.edge.tiers import Tier
 from services.edge.transcript import Activity, Segment, Suppressed, Turn
 from services.runtime.errors import Fault, MeshError, invalid_field
@@ -26,8 +28,11 @@ OnProgress = Callable[["Done"], None]
 _MODELS_FRESH_SECONDS = 5.0
 _GPU = asr_pb2.Device.KIND_CUDA
 
-_FORM_NAMES = {"initial_prompt": "prompt", "hint_phrases": "hotwords"}
-"""What our form calls the fields of asr that have another name there."""
+_OUR_NAMES = {"initial_prompt": "prompt", "hint_phrases": "hotwords", "language_code": "language"}
+"""What our callers know the fields by that have another name behind us."""
+
+_MOST_MESSAGE_BYTES = 16 * 1024 * 1024
+"""Of one message: what every service takes (`runtime.lifecycle`)."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +66,6 @@ class Diarization:
     exclusive_turns: tuple[Turn, ...]
     activity: Activity | None
     """None where diarize does not send it."""
-
-
-@dataclass(frozen=True)
-class Summary:
-    """A finished summary."""
-
-    text: str
-    model: str
 
 
 class AsrClient:
@@ -122,9 +119,7 @@ class AsrClient:
             # It serves other models since it was last asked: to our caller a wrong field, not a missing page.
             self._offer = None
             return invalid_field("model", error.message)
-        if error.field in _FORM_NAMES:
-            return MeshError(error.fault, error.message, code=error.code, field=_FORM_NAMES[error.field])
-        return error
+        return _in_our_words(error)
 
     def stream(
         self,
@@ -233,22 +228,43 @@ class SummarizeClient:
         self._stub: Any = summarize_pb2_grpc.SummarizeServiceStub(tier.channel)
         self._request_seconds = request_seconds
 
-    async def summarize(self, text: str, *, style: str, request_id: str) -> Summary:
-        """Sum up `text` in `style` (one of `STYLES`' values).
+    async def summarize(
+        self,
+        request: SummaryRequest,
+        *,
+        request_id: str,
+        on_text: Callable[[str], None],
+        on_ratio: Callable[[float], None],
+    ) -> Summary:
+        """Sum up a transcript.
+
+        Args:
+            request: what is to be summed up, and how.
+            request_id: goes with the call.
+            on_text: takes the pieces of the summary as they come; joined, they are its text.
+            on_ratio: is told how far the work has come, 0 to 1, never less than before.
 
         Raises:
-            MeshError: what summarize answered, or that it is gone.
+            MeshError: TOO_LARGE when the transcript does not fit into a message; what summarize answered, with
+                fields under our own names, or that it is gone.
         """
-        request = summarize_pb2.SummarizeRequest(
-            text=text, style=summarize_pb2.SummaryStyle.Value(f"SUMMARY_STYLE_{style.upper()}")
-        )
-        summary: Summary | None = None
-        async with _call(self.tier, self._stub.Summarize, request, request_id, self._request_seconds) as responses:
-            async for response in responses:
-                if response.WhichOneof("event") == "summary":
-                    summary = Summary(response.summary.text, response.summary.model)
+        # Hours of segments take a while, in which other requests want to be answered.
+        message = await asyncio.to_thread(_fitting, request)
+        summary: summarize_pb2.Summary | None = None
+        try:
+            async with _call(self.tier, self._stub.Summarize, message, request_id, self._request_seconds) as responses:
+                async for response in responses:
+                    match response.WhichOneof("event"):
+                        case "text_delta":
+                            on_text(response.text_delta)
+                        case "completed_ratio":
+                            on_ratio(response.completed_ratio)
+                        case "summary":
+                            summary = response.summary
+        except MeshError as error:
+            raise _in_our_words(error) from error
         assert summary is not None, "summarize ended without a summary"
-        return summary
+        return to_summary(summary, request.style)
 
 
 @contextlib.asynccontextmanager
@@ -262,6 +278,21 @@ async def _call(
             yield call
     finally:
         call.cancel()
+
+
+def _in_our_words(error: MeshError) -> MeshError:
+    """Return a service's refusal with the wrong field, if one is, under the name that our callers know."""
+    if error.field not in _OUR_NAMES:
+        return error
+    return MeshError(error.fault, error.message, code=error.code, field=_OUR_NAMES[error.field])
+
+
+def _fitting(request: SummaryRequest) -> summarize_pb2.SummarizeRequest:
+    message = to_summarize_request(request)
+    if message.ByteSize() > _MOST_MESSAGE_BYTES:
+        limit = f"{_MOST_MESSAGE_BYTES // 2**20} MiB"
+        raise MeshError(Fault.TOO_LARGE, f"The transcript is larger than {limit} in UTF-8.", code="text_too_large")
+    return message
 
 
 def _offer(answer: asr_pb2.ListModelsResponse) -> Offer:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from services.edge.offer import ServedModel
 from services.edge.render import ALIASES, FORMATS
+from services.edge.summary import parse_style
 from services.runtime.errors import invalid_field
 
 T = TypeVar("T")
@@ -58,6 +59,9 @@ class TranscribeOptions:
     """1 to `MAX_BEAM`; 0 for asr's own default."""
     word_timestamps: bool
     """Whether the answer has the words with their times; where not, `response_format` is verbose_json."""
+    summarize: str | None = None
+    """Style of the summary that goes with the transcript, one of `summary.STYLES`; None for no summary. Where there is
+    one, `response_format` is json or verbose_json."""
 
 
 _SHORT_BYTES = 1024
@@ -74,6 +78,7 @@ FIELDS = {
     "hotwords": MAX_HOTWORDS * _TEXT_BYTES + _SHORT_BYTES,
     "beam_size": _SHORT_BYTES,
     "word_timestamps": _SHORT_BYTES,
+    "summarize": _SHORT_BYTES,
 }
 """The fields beside `file`, each with the bytes beyond which no value is even read."""
 
@@ -101,9 +106,11 @@ def parse_options(fields: Mapping[str, str], models: Sequence[ServedModel]) -> T
         hotwords=_take(fields, "hotwords", _hotwords, default=()),
         beam_size=_take(fields, "beam_size", _beam_size, default=0),
         word_timestamps=_take(fields, "word_timestamps", _boolean, default=True),
+        summarize=_take(fields, "summarize", parse_style, default=None),
     )
     _refuse_translation_where_it_is_not_known(options, model, models)
     _refuse_to_leave_out_words_that_a_format_needs(options)
+    _refuse_a_summary_for_which_a_format_has_no_place(options)
     return options
 
 
@@ -204,4 +211,12 @@ def _refuse_to_leave_out_words_that_a_format_needs(options: TranscribeOptions) -
         raise invalid_field(
             "word_timestamps",
             "The field 'word_timestamps' may only be false where the field 'response_format' is verbose_json.",
+        )
+
+
+def _refuse_a_summary_for_which_a_format_has_no_place(options: TranscribeOptions) -> None:
+    if options.summarize is not None and options.response_format not in ("json", "verbose_json"):
+        raise invalid_field(
+            "summarize",
+            "The field 'summarize' is only taken where the field 'response_format' is json or verbose_json.",
         )

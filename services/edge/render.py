@@ -16,6 +16,7 @@ import srt
 import webvtt
 
 from services.edge.captions import captions, plain
+from services.edge.summary import details_json
 from services.edge.transcript import Segment, Suppressed, Transcript, Word
 from services.runtime.errors import MeshError, invalid_field
 
@@ -55,7 +56,9 @@ def render(transcript: Transcript, response_format: str) -> Rendered:
 
 
 def as_json(transcript: Transcript) -> Json:
-    """Return the answer of the public contract, plus the id of the model that ran."""
+    """Return the answer of the public contract, plus the id of the model that ran and the summary if one was asked
+    for.
+    """
     return {
         "text": transcript.text,
         "language": transcript.language,
@@ -67,6 +70,7 @@ def as_json(transcript: Transcript) -> Json:
         "speakers": list(transcript.speakers) if transcript.diarized else [],
         "model": transcript.model,
         **({"warnings": list(transcript.warnings)} if transcript.warnings else {}),
+        **_summary(transcript),
     }
 
 
@@ -142,6 +146,15 @@ def _name(transcript: Transcript, speaker: int | None) -> str | None:
     if not transcript.diarized or speaker is None:
         return None
     return plain(transcript.speakers[speaker])
+
+
+def _summary(transcript: Transcript) -> Json:
+    if not transcript.summary_asked:
+        return {}
+    summary = transcript.summary
+    if summary is None:
+        return {"summary": None, "summary_details": None}
+    return {"summary": summary.text, "summary_details": details_json(summary, with_sources=True)}
 
 
 def _segment(transcript: Transcript, segment: Segment) -> Json:

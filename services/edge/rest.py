@@ -1,7 +1,6 @@
 """The REST routes: who asks, what they want, and the answer in the contract's words."""
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -12,34 +11,33 @@ from aiohttp import web
 
 from services.edge.answers import (
     REQUEST_ID,
-    EventStream,
     error_response,
-    internal_error,
     json_response,
     wants_events,
     wants_json,
 )
-from services.edge.clients import SummarizeClient
+from services.edge.body import receive_body
+from services.edge.events import Reports, answer_in_events
 from services.edge.form import TranscribeOptions, parse_options
 from services.edge.keys import Caller, KeyRing, opaque_name
 from services.edge.offer import Offer, ServedModel
 from services.edge.render import CHARSET, error_json, render
 from services.edge.spool import Spool
+from services.edge.summary import SummaryWishes, answer_json, parse_wishes
 from services.edge.tiers import Tier
 from services.edge.transcript import Transcript
 from services.edge.transcription import Mesh, OnProgress, transcribe
 from services.edge.upload import receive_upload, refuse_announced_size
 from services.models.catalogue import Speed, load_catalogue
 from services.runtime.admission import Admission
-from services.runtime.errors import Fault, MeshError, invalid_field
+from services.runtime.errors import Fault, MeshError
 from services.runtime.grpc_errors import unavailable
-from services.runtime.logs import get_logger
 
-STYLES = ("brief", "detailed", "action_items", "bullet_points", "headline")
-"""Styles of summaries."""
+_MOST_SUMMARIZE_BYTES = 16 * 1024 * 1024
+"""Largest body of POST /v1/summarize: 200,000 words of any language, or hours of segments with all their words."""
 
-_STYLE_ALIASES = {"bullets": "bullet_points"}
-_PROGRESS_SECONDS = 0.25
+_REFUSAL_SECONDS = 1.0
+"""How long the head of an answer in events waits for the first words; most of what is refused is refused sooner."""
 
 _Transcribing = Callable[[OnProgress], Awaitable[Transcript]]
 
@@ -49,7 +47,6 @@ class Rest:
     """The handlers and what they work with."""
 
     mesh: Mesh
-    summarize: SummarizeClient
     keys: KeyRing
     spool: Spool
     admission: Admission
@@ -75,17 +72,34 @@ class Rest:
             options = parse_options(upload.fields, offer.models)
             transcribing = partial(transcribe, self.mesh, upload.file, options, caller, request[REQUEST_ID])
             if wants_events(request):
-                return await _answer_in_events(request, options, transcribing)
+                work = partial(_transcribed, transcribing, options)
+                return await answer_in_events(request, work, _stage("decoding", 0.0))
             transcript = await transcribing(lambda stage, ratio: None)
         return _answer(transcript, options, wrap=wants_json(request))
 
-    async def post_summarize(self, request: web.Request) -> web.Response:
-        """Sum up a text."""
-        self._identify(request)
-        text, style = _summary_wishes(await _json_object(request))
-        await self.summarize.tier.wait_serving(self.mesh.tier_wait_seconds)
-        summary = await self.summarize.summarize(text, style=style, request_id=request[REQUEST_ID])
-        return json_response({"summary": summary.text, "style": style, "model": summary.model})
+    async def post_summarize(self, request: web.Request) -> web.StreamResponse:
+        """Sum up a transcript."""
+        caller = opaque_name(self._identify(request), request.remote)
+        wishes = await asyncio.to_thread(
+            parse_wishes, await receive_body(request, _MOST_SUMMARIZE_BYTES, self.upload_stall_seconds), caller
+        )
+        await self.mesh.summarize.tier.wait_serving(self.mesh.tier_wait_seconds)
+        work = partial(self._summed_up, wishes, request[REQUEST_ID])
+        if wants_events(request):
+            return await answer_in_events(request, work, {"ratio": 0.0}, patience_seconds=_REFUSAL_SECONDS)
+        return json_response(await work(Reports({"ratio": 0.0})))
+
+    async def _summed_up(self, wishes: SummaryWishes, request_id: str, reports: Reports) -> Any:
+        def note(ratio: float) -> None:
+            reports.progress = {"ratio": round(ratio, 3)}
+
+        summary = await self.mesh.summarize.summarize(
+            wishes.request,
+            request_id=request_id,
+            on_text=lambda piece: reports.add({"text": piece}),
+            on_ratio=note,
+        )
+        return answer_json(summary, wishes)
 
     async def get_models(self, request: web.Request) -> web.Response:
         """List the models that this deployment serves."""
@@ -101,7 +115,7 @@ class Rest:
     async def get_health(self, request: web.Request) -> web.Response:
         """Tell how the tiers are; 503 when speech recognition is down."""
         asr = self.mesh.asr
-        tiers = {tier.name: tier.serving for tier in (asr.tier, self.mesh.diarize.tier, self.summarize.tier)}
+        tiers = {tier.name: tier.serving for tier in (asr.tier, self.mesh.diarize.tier, self.mesh.summarize.tier)}
         offer: Offer | None = None
         if asr.tier.serving:
             try:
@@ -139,42 +153,16 @@ class Rest:
         return caller
 
 
-async def _answer_in_events(
-    request: web.Request, options: TranscribeOptions, transcribing: _Transcribing
-) -> web.StreamResponse:
-    events = EventStream(request)
-    await events.open()
-    latest: dict[str, Any] = {"stage": "decoding", "ratio": 0.0}
-
+async def _transcribed(transcribing: _Transcribing, options: TranscribeOptions, reports: Reports) -> Any:
     def note(stage: str, ratio: float) -> None:
-        latest.update(stage=stage, ratio=round(ratio, 3))
+        reports.progress = _stage(stage, ratio)
 
-    working = asyncio.ensure_future(transcribing(note))
-    try:
-        while not working.done():
-            await events.send("progress", latest)
-            await asyncio.wait({working}, timeout=_PROGRESS_SECONDS)
-        await events.send("result", _event_of(working.result(), options))
-    except MeshError as error:
-        await events.fail(error)
-    except ConnectionResetError:
-        return events.response  # the client has left; what was being done for it ends below
-    except Exception:  # noqa: BLE001 - the head is out: a failure must still be the last event
-        get_logger().exception("request_failed")
-        await events.fail(internal_error())
-    finally:
-        await _end(working)
-    return await events.close()
-
-
-def _event_of(transcript: Transcript, options: TranscribeOptions) -> Any:
-    body = render(transcript, options.response_format).body
+    body = render(await transcribing(note), options.response_format).body
     return {"text": body} if isinstance(body, str) else body
 
 
-async def _end(task: "asyncio.Future[Any]") -> None:
-    task.cancel()
-    await asyncio.wait({task})
+def _stage(stage: str, ratio: float) -> dict[str, Any]:
+    return {"stage": stage, "ratio": round(ratio, 3)}
 
 
 def _answer(transcript: Transcript, options: TranscribeOptions, *, wrap: bool) -> web.Response:
@@ -184,39 +172,6 @@ def _answer(transcript: Transcript, options: TranscribeOptions, *, wrap: bool) -
     if wrap:
         return json_response({"text": rendered.body})
     return web.Response(text=rendered.body, content_type=rendered.content_type, charset=CHARSET)
-
-
-async def _json_object(request: web.Request) -> dict[str, Any]:
-    try:
-        body = json.loads(await request.read())
-    except (ValueError, RecursionError):
-        raise _bad_body("The body is not valid JSON") from None
-    if not isinstance(body, dict):
-        raise _bad_body("The body is JSON, but not an object")
-    return body
-
-
-def _bad_body(complaint: str) -> MeshError:
-    message = f'{complaint}; send an object such as {{"text": "...", "style": "brief"}}.'
-    return MeshError(Fault.INVALID, message, code="invalid_json", field="body")
-
-
-def _summary_wishes(body: dict[str, Any]) -> tuple[str, str]:
-    for name in body:
-        if name not in ("text", "style"):
-            raise invalid_field(name[:64], f"There is no field {name[:64]!r}; the fields are: text, style.")
-    text, style = body.get("text"), body.get("style", "brief")
-    if not isinstance(text, str) or not text.strip() or not _is_unicode(text):
-        raise invalid_field("text", "The field 'text' must be a string that is not empty: the text to sum up.")
-    if not isinstance(style, str) or _STYLE_ALIASES.get(style, style) not in STYLES:
-        allowed = ", ".join([*STYLES, *_STYLE_ALIASES])
-        raise invalid_field("style", f"The field 'style' must be one of: {allowed}.")
-    return text, _STYLE_ALIASES.get(style, style)
-
-
-def _is_unicode(text: str) -> bool:
-    # JSON can carry half a character ("\\ud800"); nothing behind us can.
-    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _model_entry(model: ServedModel) -> dict[str, Any]:

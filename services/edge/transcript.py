@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from services.edge.summary import Summary
+
 UNSPACED_LANGUAGES = frozenset({"zh", "ja", "yue", "th", "lo", "my", "km"})
 """Codes of the languages that are written without spaces between words."""
 
@@ -116,6 +118,10 @@ class Transcript:
     """What was asked for: `transcribe`, or `translate` into English."""
     word_timestamps: bool = True
     """Whether word times were asked for: decides if verbose_json has a `words` key at all."""
+    summary_asked: bool = False
+    """Whether a summary was asked for: decides if there is a `summary` key at all."""
+    summary: Summary | None = None
+    """Its summary; None where nobody asked for it, or it is not to be had."""
 
     @property
     def text(self) -> str:

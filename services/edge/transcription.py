@@ -1,15 +1,16 @@
-"""One recording's way through the mesh: decode once, listen and diarize at the same time, merge."""
+"""One recording's way through the mesh: decode once, listen and diarize at the same time, merge, sum up."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from services.edge.clients import AsrClient, Diarization, DiarizeClient, Done, Recognition
+from services.edge.clients import AsrClient, Diarization, DiarizeClient, Done, Recognition, SummarizeClient
 from services.edge.form import TranscribeOptions
 from services.edge.media import DecodeLimits, decode
 from services.edge.merge import merge
 from services.edge.spool import SpoolFile
+from services.edge.summary import SpokenSegment, Summary, SummaryRequest, nothing_said
 from services.edge.transcript import Transcript
 from services.runtime.errors import Fault, MeshError
 from services.runtime.logs import get_logger
@@ -17,10 +18,13 @@ from services.runtime.logs import get_logger
 T = TypeVar("T")
 
 OnProgress = Callable[[str, float], None]
-"""Takes the stage (`decoding` or `transcribing`) and the share of it that is done, 0 to 1."""
+"""Takes the stage (`decoding`, `transcribing`, then `summarizing`) and the share of it that is done, 0 to 1."""
 
 DIARIZATION_UNAVAILABLE = "diarization_unavailable"
 """Warning on a transcript without speakers that was to have them."""
+
+SUMMARY_UNAVAILABLE = "summary_unavailable"
+"""Warning on a transcript without a summary that was to have one."""
 
 _PASSING = (Fault.UNAVAILABLE, Fault.TOO_SLOW, Fault.OVERLOADED)
 
@@ -37,6 +41,7 @@ class Mesh:
 
     asr: AsrClient
     diarize: DiarizeClient
+    summarize: SummarizeClient
     tier_wait_seconds: float
     max_audio_seconds: float
 
@@ -44,9 +49,9 @@ class Mesh:
 async def transcribe(
     mesh: Mesh, file: SpoolFile, options: TranscribeOptions, caller: str, request_id: str, progress: OnProgress
 ) -> Transcript:
-    """Turn the recording in `file` into a transcript.
+    """Turn the recording in `file` into a transcript, with its summary where one is asked for.
 
-    Cancelling this coroutine ends the decoder and both calls.
+    Cancelling this coroutine ends the decoder and all calls.
 
     Args:
         mesh: the services.
@@ -63,6 +68,8 @@ async def transcribe(
     await mesh.asr.tier.wait_serving(mesh.tier_wait_seconds)
     if options.diarize and not await _diarize_serves(mesh, options):
         options = replace(options, diarize=False)
+    if options.summarize is not None:
+        await mesh.summarize.tier.wait_serving(mesh.tier_wait_seconds)
     progress("decoding", 0.0)
     async with decode(file.fileno(), DecodeLimits(max_seconds=mesh.max_audio_seconds)) as decoding:
         probe = await decoding.probe()
@@ -72,7 +79,10 @@ async def transcribe(
     missing = wanted and diarization is None
     warnings = (*warnings, *([DIARIZATION_UNAVAILABLE] if missing else []))
     # Hours of words take a second or two, in which other requests want to be answered.
-    return await asyncio.to_thread(_merged, options, recognition, diarization, warnings)
+    transcript = await asyncio.to_thread(_merged, options, recognition, diarization, warnings)
+    if options.summarize is None:
+        return transcript
+    return await _summed_up(mesh, transcript, options.summarize, caller, request_id, progress)
 
 
 async def _diarize_serves(mesh: Mesh, options: TranscribeOptions) -> bool:
@@ -222,4 +232,58 @@ def _merged(
         suppressed=recognition.suppressed,
         task=options.task,
         word_timestamps=options.word_timestamps,
+    )
+
+
+async def _summed_up(
+    mesh: Mesh, transcript: Transcript, style: str, caller: str, request_id: str, progress: OnProgress
+) -> Transcript:
+    """Return the transcript with its summary; without, and with a warning, where summarize fails.
+
+    The transcript is what was asked for first, and hours of work: no failure of summarize is worth it.
+    """
+    transcript = replace(transcript, summary_asked=True)
+    language = "en" if transcript.task == "translate" else transcript.language
+    spoken = _spoken(transcript)
+    if not any(segment.text.strip() for segment in spoken):
+        return replace(transcript, summary=nothing_said(style, language))
+    request = SummaryRequest("", spoken, style, language or None, caller)
+    progress("summarizing", 0.0)
+    try:
+        # It served when all this began, which may be an hour ago.
+        await mesh.summarize.tier.wait_serving(mesh.tier_wait_seconds)
+        summary = await _summary(mesh.summarize, request, request_id, progress)
+    except MeshError as error:
+        get_logger().warning("summary_unavailable", fault=error.fault.value, code=error.code)
+        return replace(transcript, warnings=(*transcript.warnings, SUMMARY_UNAVAILABLE))
+    return replace(transcript, summary=summary)
+
+
+async def _summary(client: SummarizeClient, request: SummaryRequest, request_id: str, progress: OnProgress) -> Summary:
+    async def ask(request: SummaryRequest) -> Summary:
+        return await client.summarize(
+            request,
+            request_id=request_id,
+            on_text=lambda piece: None,
+            on_ratio=lambda ratio: progress("summarizing", ratio),
+        )
+
+    try:
+        return await ask(request)
+    except MeshError as error:
+        if error.field != "language":
+            raise
+    # asr hears languages that summarize does not write, such as Cantonese; it knows best what comes near.
+    return await ask(replace(request, language=None))
+
+
+def _spoken(transcript: Transcript) -> tuple[SpokenSegment, ...]:
+    """Return what summarize reads: a segment for each of the transcript's, with the name that the answer calls him."""
+    return tuple(
+        SpokenSegment(
+            segment.text,
+            None if segment.speaker is None else transcript.speakers[segment.speaker],
+            (segment.start, segment.end),
+        )
+        for segment in transcript.segments
     )

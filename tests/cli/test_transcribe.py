@@ -14,8 +14,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from yarl import URL
 
+from services.cli.__main__ import SummaryStyle
 from services.cli.ports import free_ports
 from services.cli.transcribe import Key, TranscribeError, Wish, choose_key, request, server_url
+from services.edge.summary import STYLE_ALIASES, STYLES
 
 ANSWER = {
     "text": "Grüß Gott.",
@@ -101,6 +103,12 @@ async def test_the_file_arrives_whole_with_its_fields(server: tuple[Server, URL]
     assert served.headers["Authorization"] == "Bearer sk-key"
     # The server can refuse what is too large before it has been sent.
     assert int(served.headers["Content-Length"]) > len(RECORDING)
+
+
+async def test_the_wish_for_a_summary_is_a_field_too(server: tuple[Server, URL], recording: Path) -> None:
+    served, url = server
+    await request(Wish(recording, summarize="bullets"), url, None, ignore)
+    assert served.fields["summarize"] == "bullets"
 
 
 async def test_progress_goes_from_uploading_to_transcribing(server: tuple[Server, URL], recording: Path) -> None:
@@ -200,6 +208,37 @@ async def test_the_command_prints_the_transcript_and_nothing_else(
     assert done.returncode == 0
     assert done.stdout == expected
     assert done.stderr == ("de · 00:02.0 · base · 1 speaker\n" if form == "text" else "")
+
+
+async def test_the_command_prints_the_summary_after_the_transcript(server: tuple[Server, URL], recording: Path) -> None:
+    server[0].events[-1:] = [
+        ("progress", {"stage": "summarizing", "ratio": 0.5}),
+        ("result", {**ANSWER, "summary": "Sie grüßen.", "summary_details": {"style": "brief"}}),
+    ]
+    done = await run_command(str(recording), "--summarize", "brief", "--server", str(server[1]))
+    assert done.returncode == 0
+    assert done.stdout == "[00:00.0 → 00:02.0] Speaker 1: Grüß Gott.\n\nSummary:\nSie grüßen.\n"
+    assert server[0].fields["summarize"] == "brief"
+
+
+async def test_a_summary_that_is_not_to_be_had_is_told_beside_the_transcript(
+    server: tuple[Server, URL], recording: Path
+) -> None:
+    server[0].events[-1] = ("result", {**ANSWER, "summary": None, "summary_details": None})
+    done = await run_command(str(recording), "--summarize", "brief", "--server", str(server[1]))
+    assert done.returncode == 0
+    assert done.stdout == "[00:00.0 → 00:02.0] Speaker 1: Grüß Gott.\n"
+    assert "There is no summary" in done.stderr
+
+
+async def test_subtitles_have_no_place_for_a_summary(recording: Path) -> None:
+    done = await run_command(str(recording), "--summarize", "brief", "--format", "srt")
+    assert done.returncode == 2
+    assert "no place for a summary" in done.stderr
+
+
+def test_the_command_knows_every_style_of_the_server() -> None:
+    assert {style.value for style in SummaryStyle} == {*STYLES, *STYLE_ALIASES}
 
 
 async def test_the_command_fails_with_one_readable_line(recording: Path) -> None:

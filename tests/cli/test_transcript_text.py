@@ -1,6 +1,6 @@
 import pytest
 
-from services.cli.transcript_text import clock, headline, lines
+from services.cli.transcript_text import clock, headline, lines, summary_lines
 
 ANSWER = {
     "language": "en",
@@ -23,6 +23,15 @@ def test_each_segment_is_a_line_with_times_and_speaker() -> None:
 
 def test_a_long_recording_has_hours_in_every_line() -> None:
     assert next(lines({**ANSWER, "duration": 7200.0})) == "[0:00:01.2 → 0:00:04.8] Speaker 1: Hello."
+
+
+def test_the_summary_stands_under_a_heading_with_a_blank_line_before() -> None:
+    assert list(summary_lines({**ANSWER, "summary": "- One.\n- Two."})) == ["", "Summary:", "- One.", "- Two."]
+
+
+@pytest.mark.parametrize("more", [{}, {"summary": None}, {"summary": ""}])
+def test_where_there_is_no_summary_nothing_stands(more: dict[str, str | None]) -> None:
+    assert list(summary_lines({**ANSWER, **more})) == []
 
 
 def test_the_headline_names_language_duration_model_and_speakers() -> None:

@@ -24,13 +24,12 @@ from services.edge.keys import KeyRing
 from services.runtime.admission import Admission
 from services.runtime.lifecycle import Loading
 from services.runtime.spans import to_duration, to_progress, to_span
-from services.summarize.server import SummarizeServicer
 from speechmesh.asr.v1 import asr_pb2, asr_pb2_grpc
 from speechmesh.diarize.v1 import diarize_pb2_grpc
 from speechmesh.summarize.v1 import summarize_pb2_grpc
 from tests.diarize.fake_engine import FakeDiarizer
+from tests.edge.fake_summarize import FakeSummarize
 from tests.loopback import serving
-from tests.summarize.fake_engine import FakeSummarizer
 
 KEY = "sk-of-the-tests"
 AUTH = {"Authorization": f"Bearer {KEY}"}
@@ -43,12 +42,21 @@ class FakeAsr(asr_pb2_grpc.AsrServiceServicer):
         can_translate: whether its model can.
         failure: when given, how every request ends when its first audio comes.
         hold: whether every request waits for ever when its first audio comes.
+        language: what it hears unless it is told.
     """
 
-    def __init__(self, *, can_translate: bool = True, failure: Exception | None = None, hold: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        can_translate: bool = True,
+        failure: Exception | None = None,
+        hold: bool = False,
+        language: str = "en",
+    ) -> None:
         self._can_translate = can_translate
         self._failure = failure
         self._hold = hold
+        self._language = language
         self.configs: list[asr_pb2.RecognitionConfig] = []
         self.running = asyncio.Event()
         self.cancelled = asyncio.Event()
@@ -56,7 +64,7 @@ class FakeAsr(asr_pb2_grpc.AsrServiceServicer):
     async def Recognize(self, request_iterator: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
         config = (await anext(request_iterator)).config
         self.configs.append(config)
-        language, probability = (config.language_code, 1.0) if config.language_code else ("en", 0.9)
+        language, probability = (config.language_code, 1.0) if config.language_code else (self._language, 0.9)
         seconds, heard = 0.0, 0
         async for request in request_iterator:
             await self._take_up()
@@ -111,7 +119,7 @@ class FakeMesh:
 
     asr: FakeAsr = field(default_factory=FakeAsr)
     diarizer: FakeDiarizer = field(default_factory=FakeDiarizer)
-    summarizer: FakeSummarizer = field(default_factory=FakeSummarizer)
+    summarize: FakeSummarize = field(default_factory=FakeSummarize)
     settings: dict[str, Any] = field(default_factory=dict)
     """Settings of the edge that differ from the defaults of the tests."""
     down: frozenset[str] = frozenset()
@@ -136,14 +144,13 @@ class FakeMesh:
     def _services(self) -> dict[str, Any]:
         device: Loading[Device] = Loading()
         device.set(Device(self.diarizer, workers=1))
-        summarizer: Loading[Any] = Loading()
-        summarizer.set(self.summarizer)
         diarize = DiarizeServicer(device, Admission("diarize", 8, 8), max_audio_seconds=3600, buffer_seconds=600)
-        summarize = SummarizeServicer(summarizer, Admission("summarize", 8, 1))
         return {
             "asr": lambda server: asr_pb2_grpc.add_AsrServiceServicer_to_server(self.asr, server),
             "diarize": lambda server: diarize_pb2_grpc.add_DiarizeServiceServicer_to_server(diarize, server),
-            "summarize": lambda server: summarize_pb2_grpc.add_SummarizeServiceServicer_to_server(summarize, server),
+            "summarize": lambda server: summarize_pb2_grpc.add_SummarizeServiceServicer_to_server(
+                self.summarize, server
+            ),
         }
 
 

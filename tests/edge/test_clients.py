@@ -1,18 +1,25 @@
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
+import grpc
 import pytest
 
-from services.edge.clients import AsrClient, DiarizeClient, Recognition
+from services.edge.clients import AsrClient, DiarizeClient, Recognition, SummarizeClient
 from services.edge.form import TranscribeOptions
+from services.edge.summary import Section, Source, SpokenSegment, Summary, SummaryRequest
 from services.edge.tiers import Tier
 from services.edge.transcript import Activity, Suppressed
+from services.runtime import lifecycle
 from services.runtime.errors import Fault, MeshError, invalid_field
+from services.runtime.interceptors import CallInterceptor
 from services.runtime.spans import to_duration, to_span
 from speechmesh.asr.v1 import asr_pb2, asr_pb2_grpc
 from speechmesh.diarize.v1 import diarize_pb2, diarize_pb2_grpc
+from speechmesh.summarize.v1 import summarize_pb2, summarize_pb2_grpc
+from tests.edge.fake_summarize import MODEL, FakeSummarize
 from tests.loopback import serving
 
 OPTIONS = TranscribeOptions(
@@ -250,3 +257,162 @@ async def test_no_task_is_left_when_a_service_refuses() -> None:
         await tier.close()
 
     assert left == set()
+
+
+TALK = SummaryRequest(
+    text="",
+    segments=(
+        SpokenSegment("Anna must write the letter.", "Anna", (0.5, 2.0)),
+        SpokenSegment("So she does.", None, (2.5, 3.25)),
+        SpokenSegment("Fine.", "Ben", None),
+    ),
+    style="bullet_points",
+    language="de",
+    caller="key:17",
+)
+
+
+@contextlib.asynccontextmanager
+async def _summarize_client(fake: FakeSummarize) -> AsyncIterator[SummarizeClient]:
+    async with serving(lambda server: summarize_pb2_grpc.add_SummarizeServiceServicer_to_server(fake, server)) as at:
+        tier = Tier("summarize", at)
+        yield SummarizeClient(tier, 10)
+        await tier.close()
+
+
+async def _sum_up(
+    client: SummarizeClient,
+    request: SummaryRequest,
+    on_text: Callable[[str], None] = lambda piece: None,
+    on_ratio: Callable[[float], None] = lambda ratio: None,
+) -> Summary:
+    return await client.summarize(request, request_id="job-17", on_text=on_text, on_ratio=on_ratio)
+
+
+async def test_a_transcript_goes_out_in_segments_and_its_summary_comes_back_as_values() -> None:
+    fake = FakeSummarize(warnings=("instructions_set_aside",))
+    async with _summarize_client(fake) as client:
+        summary = await _sum_up(client, TALK)
+
+    sources = (Source(0, 1, (0.5, 3.25)),)
+    assert summary == Summary(
+        text="- Anna must write the\n- letter. So she does.",
+        style="bullet_points",
+        model=MODEL,
+        language="de",
+        coverage=1.0,
+        part_count=3,
+        sections=(Section("- Anna must write the", sources), Section("- letter. So she does.", sources)),
+        notes=summary.notes,
+        input_tokens=9,
+        output_tokens=10,
+        warnings=("instructions_set_aside",),
+    )
+    assert [(note.part, note.text, note.kind) for note in summary.notes] == [
+        (0, "Anna must write the letter.", "task"),
+        (1, "So she does.", "point"),
+        (2, "Fine.", "point"),
+    ]
+    assert [note.source for note in summary.notes] == [
+        Source(0, 0, (0.5, 2.0)),
+        Source(1, 1, (2.5, 3.25)),
+        Source(2, 2, None),
+    ]
+    assert fake.requests == [
+        summarize_pb2.SummarizeRequest(
+            style=summarize_pb2.SUMMARY_STYLE_BULLET_POINTS,
+            language_code="de",
+            caller="key:17",
+            segments=[
+                summarize_pb2.TranscriptSegment(
+                    text="Anna must write the letter.", speaker="Anna", span=to_span(0.5, 2.0)
+                ),
+                summarize_pb2.TranscriptSegment(text="So she does.", span=to_span(2.5, 3.25)),
+                summarize_pb2.TranscriptSegment(text="Fine.", speaker="Ben"),
+            ],
+        )
+    ]
+
+
+async def test_a_text_goes_out_as_it_is_and_nothing_has_sources() -> None:
+    fake = FakeSummarize()
+    async with _summarize_client(fake) as client:
+        summary = await _sum_up(client, SummaryRequest("Ann: Hi.", (), "headline", None, ""))
+
+    assert (summary.text, summary.language) == ("Ann: Hi.", "en")
+    assert summary.sections == (Section("Ann: Hi.", ()),)
+    assert summary.notes[0].source is None
+    assert fake.requests == [
+        summarize_pb2.SummarizeRequest(text="Ann: Hi.", style=summarize_pb2.SUMMARY_STYLE_HEADLINE)
+    ]
+
+
+async def test_the_pieces_of_a_summary_come_as_they_are_written_and_are_its_text() -> None:
+    fake = FakeSummarize(hold=True)
+    pieces: list[str] = []
+    ratios: list[float] = []
+    begun = asyncio.Event()
+
+    def take(piece: str) -> None:
+        pieces.append(piece)
+        begun.set()
+
+    async with _summarize_client(fake) as client:
+        working = asyncio.ensure_future(_sum_up(client, TALK, take, ratios.append))
+        await asyncio.wait_for(begun.wait(), 10)
+        early = (list(pieces), list(ratios))
+        fake.released.set()
+        summary = await working
+
+    assert early == (["-"], [0.25])
+    assert len(pieces) > 2
+    assert "".join(pieces) == summary.text
+    assert ratios == [0.25, 1.0]
+
+
+async def test_who_no_longer_waits_for_a_summary_cancels_it() -> None:
+    fake = FakeSummarize(hold=True)
+    async with _summarize_client(fake) as client:
+        working = asyncio.ensure_future(_sum_up(client, TALK))
+        await asyncio.wait_for(fake.running.wait(), 10)
+        working.cancel()
+
+        await asyncio.wait_for(fake.cancelled.wait(), 10)
+
+
+async def test_a_language_that_summarize_does_not_know_is_a_wrong_field_under_our_name() -> None:
+    async with _summarize_client(FakeSummarize()) as client:
+        with pytest.raises(MeshError, match="no language 'xx'") as refused:
+            await _sum_up(client, replace(TALK, language="xx"))
+
+    assert (refused.value.fault, refused.value.field) == (Fault.INVALID, "language")
+
+
+async def test_a_full_queue_of_summarize_is_told_with_when_to_come_back() -> None:
+    full = MeshError(Fault.OVERLOADED, "Too many are waiting.", code="queue_full", retry_after_seconds=7)
+    async with _summarize_client(FakeSummarize(failure=full)) as client:
+        with pytest.raises(MeshError) as refused:
+            await _sum_up(client, TALK)
+
+    assert (refused.value.code, refused.value.retry_after_seconds) == ("queue_full", 7.0)
+
+
+async def test_the_largest_message_that_is_sent_passes_the_limits_of_a_service() -> None:
+    server = grpc.aio.server(interceptors=[CallInterceptor()], options=lifecycle._OPTIONS)
+    fake = FakeSummarize()
+    summarize_pb2_grpc.add_SummarizeServiceServicer_to_server(fake, server)
+    tier = Tier("summarize", f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+    await server.start()
+    client = SummarizeClient(tier, 10)
+    # The field's number, the length of its value in four bytes, and the style.
+    most = 16 * 1024 * 1024 - 7
+    try:
+        await _sum_up(client, SummaryRequest("a" * most, (), "headline", None, ""))
+        with pytest.raises(MeshError) as refused:
+            await _sum_up(client, SummaryRequest("a" * (most + 1), (), "headline", None, ""))
+    finally:
+        await tier.close()
+        await server.stop(0)
+
+    assert [(request.ByteSize(), len(request.text)) for request in fake.requests] == [(16 * 1024 * 1024, most)]
+    assert (refused.value.fault, refused.value.code) == (Fault.TOO_LARGE, "text_too_large")

@@ -30,6 +30,7 @@ def test_the_contracts_defaults() -> None:
         hotwords=(),
         beam_size=0,
         word_timestamps=True,
+        summarize=None,
     )
 
 
@@ -172,6 +173,32 @@ def test_word_times_cannot_be_left_out_of_other_formats(response_format: str) ->
 
 def test_word_times_cannot_be_left_out_of_the_default_format() -> None:
     assert _refusal({"word_timestamps": "no"}).field == "word_timestamps"
+
+
+@pytest.mark.parametrize("response_format", ["json", "verbose_json"])
+@pytest.mark.parametrize(("text", "style"), [("brief", "brief"), (" bullets ", "bullet_points")])
+def test_a_summary_comes_with_json(response_format: str, text: str, style: str) -> None:
+    assert parse_options({"summarize": text, "response_format": response_format}, [_BASE]).summarize == style
+
+
+def test_a_summary_comes_with_the_default_format() -> None:
+    assert parse_options({"summarize": "headline"}, [_BASE]).summarize == "headline"
+
+
+@pytest.mark.parametrize("text", ["", "true", "poem"])
+def test_a_style_that_there_is_not_is_refused_with_those_that_there_are(text: str) -> None:
+    refused = _refusal({"summarize": text})
+
+    assert refused.field == "summarize"
+    assert "brief, detailed, action_items, bullet_points, headline, bullets" in refused.message
+
+
+@pytest.mark.parametrize("response_format", ["txt", "text", "srt", "vtt"])
+def test_no_other_format_has_a_place_for_a_summary(response_format: str) -> None:
+    refused = _refusal({"summarize": "brief", "response_format": response_format})
+
+    assert refused.field == "summarize"
+    assert "json or verbose_json" in refused.message
 
 
 @pytest.mark.parametrize("field", ["diarize", "word_timestamps"])

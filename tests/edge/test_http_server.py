@@ -1,24 +1,43 @@
 import asyncio
+import contextlib
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
+from grpc_health.v1 import health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
 
 from services.edge.app import make_app
 from services.edge.config import EdgeSettings
 from services.edge.http_server import JsonRunner
 from services.edge.keys import KeyRing
+from speechmesh.summarize.v1 import summarize_pb2_grpc
 from tests.edge.fake_mesh import KEY
+from tests.edge.fake_summarize import FakeSummarize
+from tests.loopback import serving
+
+
+@contextlib.asynccontextmanager
+async def _listening(tmp_path: Path, **settings: Any) -> AsyncIterator[tuple[str, int]]:
+    """Serve the edge as its process does; yield where."""
+    told = EdgeSettings(**{"spool_dir": tmp_path, "asr_target": "127.0.0.1:1", "max_upload_bytes": 1000, **settings})
+    runner = JsonRunner(await make_app(told, KeyRing([KEY], allow_anonymous=True)), handler_cancellation=True)
+    await runner.setup()
+    server = await asyncio.get_running_loop().create_server(runner.server, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()
+    finally:
+        server.close()
+        await runner.cleanup()
 
 
 async def _exchange(tmp_path: Path, *requests: bytes) -> bytes:
     """Return all that a bare connection answers to some bytes."""
-    settings = EdgeSettings(spool_dir=tmp_path, asr_target="127.0.0.1:1", max_upload_bytes=1000)
-    runner = JsonRunner(await make_app(settings, KeyRing([KEY], allow_anonymous=True)), handler_cancellation=True)
-    await runner.setup()
-    server = await asyncio.get_running_loop().create_server(runner.server, "127.0.0.1", 0)
-    try:
-        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    async with _listening(tmp_path) as (host, port):
+        reader, writer = await asyncio.open_connection(host, port)
         for request in requests:
             writer.write(request)
         # Not to the end of the connection: a body that was announced and refused is waited for.
@@ -26,9 +45,6 @@ async def _exchange(tmp_path: Path, *requests: bytes) -> bytes:
         writer.close()
         await writer.wait_closed()
         return answer
-    finally:
-        server.close()
-        await runner.cleanup()
 
 
 @pytest.mark.parametrize(
@@ -74,3 +90,19 @@ async def test_who_asks_and_may_is_told_to_go_on(tmp_path: Path) -> None:
     answer = await _exchange(tmp_path, head + b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n", b"ab")
 
     assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 400 ")
+
+
+async def test_a_client_that_leaves_cancels_what_is_done_for_it(tmp_path: Path) -> None:
+    fake = FakeSummarize(hold=True)
+
+    def register(server: grpc.aio.Server) -> None:
+        summarize_pb2_grpc.add_SummarizeServiceServicer_to_server(fake, server)
+        health_pb2_grpc.add_HealthServicer_to_server(HealthServicer(), server)
+
+    async with serving(register) as summarize, _listening(tmp_path, summarize_target=summarize) as (host, port):
+        _, writer = await asyncio.open_connection(host, port)
+        writer.write(b'POST /v1/summarize HTTP/1.1\r\nHost: x\r\nContent-Length: 15\r\n\r\n{"text": "Hi."}')
+        await asyncio.wait_for(fake.running.wait(), 10)
+        writer.close()
+        await asyncio.wait_for(fake.cancelled.wait(), 10)
+        await writer.wait_closed()

@@ -1,9 +1,11 @@
 import pytest
 
-from services.edge.messages import to_seconds_span, to_segment, to_suppressed
+from services.edge.messages import to_seconds_span, to_segment, to_summarize_request, to_summary, to_suppressed
+from services.edge.summary import STYLES, Note, SpokenSegment, SummaryRequest
 from services.edge.transcript import Segment, Suppressed, Word
 from services.runtime.spans import to_span
 from speechmesh.asr.v1 import asr_pb2
+from speechmesh.summarize.v1 import summarize_pb2
 
 
 def test_a_segment_with_all_it_has() -> None:
@@ -31,6 +33,27 @@ def test_a_reason_that_is_not_known_is_unspecified(number: int, reason: str) -> 
     message = asr_pb2.SuppressedText(span=to_span(1, 2), text="Bye.", reason=number)
 
     assert to_suppressed(message) == Suppressed(1.0, 2.0, "Bye.", reason)
+
+
+def test_a_kind_of_note_that_is_not_known_is_a_point() -> None:
+    part = summarize_pb2.Part(notes=[summarize_pb2.Note(text="Who knows.", kind=99)])
+
+    assert to_summary(summarize_pb2.Summary(parts=[part]), "brief").notes == (Note(0, "Who knows.", "point", None),)
+
+
+def test_beside_segments_the_text_is_not_sent() -> None:
+    both = SummaryRequest("Hi.", (SpokenSegment("Hi.", None, None),), "brief", None, "")
+
+    message = to_summarize_request(both)
+
+    assert (message.text, [segment.text for segment in message.segments]) == ("", ["Hi."])
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_every_style_has_its_number(style: str) -> None:
+    message = to_summarize_request(SummaryRequest("Hi.", (), style, None, ""))
+
+    assert summarize_pb2.SummaryStyle.Name(message.style) == f"SUMMARY_STYLE_{style.upper()}"
 
 
 def test_a_span() -> None:

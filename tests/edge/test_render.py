@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.edge.render import FORMATS, render
+from services.edge.summary import Section, Source, Summary, nothing_said
 from services.edge.transcript import Segment, Suppressed, Transcript, Word
 from services.runtime.errors import Fault, MeshError
 
@@ -140,6 +141,59 @@ def test_verbose_json_without_word_times_is_the_same_but_for_the_words() -> None
     for item in full["segments"]:
         del item["words"]
     assert wordless == full
+
+
+SUMMARY = Summary(
+    text="They meet.",
+    style="brief",
+    model="qwen",
+    language="en",
+    coverage=1.0,
+    part_count=1,
+    sections=(Section("They meet.", (Source(0, 1, (0.0, 3.80049)),)),),
+    notes=(),
+    input_tokens=40,
+    output_tokens=3,
+    warnings=(),
+)
+
+
+@pytest.mark.parametrize("response_format", ["json", "verbose_json"])
+def test_a_summary_that_was_asked_for_comes_with_all_that_is_known_of_it(response_format: str) -> None:
+    answer = body(replace(TALK, summary_asked=True, summary=SUMMARY), response_format)
+    assert answer["summary"] == "They meet."
+    assert answer["summary_details"] == {
+        "style": "brief",
+        "model": "qwen",
+        "language": "en",
+        "coverage": 1.0,
+        "parts": 1,
+        "usage": {"input_tokens": 40, "output_tokens": 3},
+        "sources": [{"text": "They meet.", "times": [{"start": 0.0, "end": 3.8, "segments": [0, 1]}]}],
+    }
+
+
+def test_a_summarys_warnings_are_its_own() -> None:
+    warned = replace(TALK, summary_asked=True, summary=replace(SUMMARY, warnings=("instructions_set_aside",)))
+    answer = body(warned, "json")
+    assert answer["summary_details"]["warnings"] == ["instructions_set_aside"]
+    assert "warnings" not in answer
+
+
+def test_a_summary_that_is_not_to_be_had_is_null() -> None:
+    answer = body(replace(TALK, summary_asked=True, warnings=("summary_unavailable",)), "json")
+    assert (answer["summary"], answer["summary_details"]) == (None, None)
+    assert answer["warnings"] == ["summary_unavailable"]
+
+
+def test_a_recording_without_speech_has_an_empty_summary() -> None:
+    answer = body(replace(NOTHING, summary_asked=True, summary=nothing_said("brief", "en")), "json")
+    assert (answer["summary"], answer["summary_details"]["sources"]) == ("", [])
+
+
+@pytest.mark.parametrize("response_format", ["json", "verbose_json"])
+def test_without_the_wish_for_a_summary_nothing_speaks_of_one(response_format: str) -> None:
+    assert "summary" not in json.dumps(body(TALK, response_format))
 
 
 def chinese(*speakers: int | None) -> Transcript:

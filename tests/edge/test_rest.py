@@ -1,9 +1,11 @@
 import asyncio
 import hashlib
+import io
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -17,7 +19,10 @@ from services.runtime.errors import Fault, MeshError, invalid_field
 from speechmesh.asr.v1 import asr_pb2
 from tests.diarize.fake_engine import FakeDiarizer
 from tests.edge.fake_mesh import AUTH, KEY, FakeAsr, FakeMesh, form, post, spooled, tone
-from tests.summarize.fake_engine import FakeSummarizer
+from tests.edge.fake_summarize import MODEL, FakeSummarize
+from tests.edge.test_events import events
+
+EVENTS = {"Accept": "text/event-stream"}
 
 
 async def test_json_is_as_the_contract_shows_it(tmp_path: Path) -> None:
@@ -127,7 +132,7 @@ async def test_the_longest_prompt_and_the_longest_hotwords_reach_asr(tmp_path: P
 async def test_asr_knows_callers_apart_but_neither_keys_nor_addresses(tmp_path: Path) -> None:
     mesh = FakeMesh()
     async with mesh.client(tmp_path) as client:
-        for headers in (AUTH, AUTH, {}, {}, {"Accept": "text/event-stream"}):
+        for headers in (AUTH, AUTH, {}, {}, EVENTS):
             answer = await client.post("/v1/transcribe", data=form(diarize="false"), headers=headers)
             await answer.read()
 
@@ -189,6 +194,8 @@ async def test_fields_may_come_before_the_file(tmp_path: Path) -> None:
         ({"word_timestamps": "perhaps"}, "word_timestamps", "true or false"),
         ({"word_timestamps": "false"}, "word_timestamps", "verbose_json"),
         ({"word_timestamps": "false", "response_format": "srt"}, "word_timestamps", "verbose_json"),
+        ({"summarize": "poem"}, "summarize", "brief, detailed, action_items"),
+        ({"summarize": "brief", "response_format": "srt"}, "summarize", "json or verbose_json"),
         ({"modle": "base"}, "modle", "model, language"),
         ({"language": "x" * 5000}, "language", "longer"),
     ],
@@ -300,62 +307,254 @@ async def test_a_client_that_leaves_cancels_both_services(tmp_path: Path) -> Non
 
 
 async def test_progress_and_result_come_as_events_when_asked_for(tmp_path: Path) -> None:
-    _, _, content_type, text = await post(tmp_path, form(), headers={"Accept": "text/event-stream"})
+    _, _, content_type, text = await post(tmp_path, form(), headers=EVENTS)
 
-    events = [block.split("\ndata: ") for block in text.strip().split("\n\n")]
+    told = events(text)
     assert content_type == "text/event-stream"
-    assert events[0][0] == "event: progress"
-    assert set(json.loads(events[0][1])) == {"stage", "ratio"}
-    assert events[-1][0] == "event: result"
-    assert json.loads(events[-1][1])["text"] == "word0. word1. word2."
+    assert (told[0][0], set(told[0][1])) == ("progress", {"stage", "ratio"})
+    assert (told[-1][0], told[-1][1]["text"]) == ("result", "word0. word1. word2.")
 
 
 async def test_a_failure_after_the_first_event_comes_as_an_event(tmp_path: Path) -> None:
     data = aiohttp.FormData()
     data.add_field("file", b"nonsense" * 100, filename="x.wav")
 
-    status, _, _, text = await post(tmp_path, data, headers={"Accept": "text/event-stream"})
+    status, _, _, text = await post(tmp_path, data, headers=EVENTS)
 
-    event, body = text.strip().split("\n\n")[-1].split("\ndata: ")
-    assert (status, event) == (200, "event: error")
-    assert json.loads(body)["status"] == 400
+    name, body = events(text)[-1]
+    assert (status, name) == (200, "error")
+    assert body["status"] == 400
 
 
-async def test_summaries_take_every_style_and_name_the_model(tmp_path: Path) -> None:
-    async with FakeMesh().client(tmp_path) as client:
-        for style, canonical in [("brief", "brief"), ("bullets", "bullet_points"), ("headline", "headline")]:
-            answer = await client.post("/v1/summarize", json={"text": "A long talk.", "style": style})
+SPOKEN = [
+    {"text": "Anna must write the letter.", "speaker": "Anna", "start": 0.5, "end": 2.0},
+    {"text": "So she does.", "speaker": None, "start": 2.5, "end": 3.25},
+]
 
-            assert answer.status == 200
-            body = await answer.json()
-            assert (body["style"], body["model"]) == (canonical, FakeSummarizer().model)
-            assert body["summary"]
+
+async def summarize(tmp_path: Path, body: Any, mesh: FakeMesh | None = None, **headers: str) -> tuple[int, Any, str]:
+    """Return status, headers and text of one summary."""
+    async with (mesh or FakeMesh()).client(tmp_path) as client:
+        answer = await client.post("/v1/summarize", json=body, headers=headers)
+        return answer.status, answer.headers, await answer.text()
+
+
+@pytest.mark.parametrize(
+    ("style", "canonical"),
+    [
+        ("brief", "brief"),
+        ("detailed", "detailed"),
+        ("action_items", "action_items"),
+        ("bullet_points", "bullet_points"),
+        ("bullets", "bullet_points"),
+        ("headline", "headline"),
+    ],
+)
+async def test_a_summary_is_as_the_contract_shows_it(tmp_path: Path, style: str, canonical: str) -> None:
+    status, headers, text = await summarize(tmp_path, {"text": "A long talk about letters.", "style": style})
+
+    answer = json.loads(text)
+    assert status == 200
+    assert answer.pop("summary").strip("- ").startswith("A long talk about")
+    assert answer.pop("usage")["input_tokens"] == 5
+    assert answer == {"style": canonical, "model": MODEL, "language": "en", "coverage": 1.0, "parts": 1}
+    assert headers["X-Request-Id"]
+
+
+async def test_the_summary_of_segments_says_where_it_comes_from(tmp_path: Path) -> None:
+    mesh = FakeMesh(summarize=FakeSummarize(warnings=("instructions_set_aside",)))
+    body = {"segments": SPOKEN, "style": "bullets", "language": "de", "notes": True}
+
+    status, _, text = await summarize(tmp_path, body, mesh, **AUTH)
+
+    answer = json.loads(text)
+    times = [{"start": 0.5, "end": 3.25, "segments": [0, 1]}]
+    assert (status, answer["language"], answer["parts"]) == (200, "de", 2)
+    assert answer["sources"] == [
+        {"text": "- Anna must write the", "times": times},
+        {"text": "- letter. So she does.", "times": times},
+    ]
+    assert answer["notes"] == [
+        {"part": 0, "text": "Anna must write the letter.", "kind": "task", "start": 0.5, "end": 2.0},
+        {"part": 1, "text": "So she does.", "kind": "point", "start": 2.5, "end": 3.25},
+    ]
+    assert answer["warnings"] == ["instructions_set_aside"]
+    request = mesh.summarize.requests[0]
+    assert (request.language_code, request.caller) == ("de", f"key:{hashlib.sha256(KEY.encode()).hexdigest()[:8]}")
+    assert [segment.speaker for segment in request.segments] == ["Anna", ""]
 
 
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        (b"{broken", "body"),
-        (b"", "body"),
-        (b"[1]", "body"),
-        (b'"text"', "body"),
-        (b"\xff\xfe", "body"),
-        (b"{}", "text"),
-        (b'{"text": ""}', "text"),
-        (b'{"text": 5}', "text"),
-        (b'{"text": "half a \\ud800 character"}', "text"),
-        (b'{"text": "x", "\\ud800": 1}', "?"),
-        (b'{"text": "x", "style": "poem"}', "style"),
-        (b'{"text": "x", "style": null}', "style"),
-        (b'{"text": "x", "lenght": 3}', "lenght"),
+        ([1], "body"),
+        ({}, "text"),
+        ({"text": ""}, "text"),
+        ({"segments": [{"text": "Hi.", "start": 1}]}, "segments"),
+        ({"text": "x", "style": "poem"}, "style"),
+        ({"text": "x", "language": "english"}, "language"),
+        ({"text": "x", "language": "xx"}, "language"),
+        ({"text": "x", "notes": "yes"}, "notes"),
+        ({"text": "x", "lenght": 3}, "lenght"),
+        ({"text": "x", "\ud800": 1}, "?"),
     ],
 )
-async def test_a_wrong_summary_request_names_the_field(tmp_path: Path, body: bytes, field: str) -> None:
-    async with FakeMesh().client(tmp_path) as client:
-        answer = await client.post("/v1/summarize", data=body, headers={"Content-Type": "application/json"})
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+async def test_a_wrong_summary_request_names_the_field(tmp_path: Path, body: Any, field: str, accept: str) -> None:
+    status, headers, text = await summarize(tmp_path, body, Accept=accept)
 
-        assert answer.status == 400
-        assert (await answer.json())["field"] == field
+    assert (status, headers["Content-Type"]) == (400, "application/json; charset=utf-8")
+    assert json.loads(text)["field"] == field
+
+
+async def test_a_summary_needs_a_valid_key_too(tmp_path: Path) -> None:
+    status, _, text = await summarize(tmp_path, {"text": "Hi."}, Authorization="Bearer wrong")
+
+    assert (status, json.loads(text)["code"]) == (401, "invalid_api_key")
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+async def test_summarize_that_is_down_is_503_with_retry_after(tmp_path: Path, accept: str) -> None:
+    status, headers, text = await summarize(
+        tmp_path, {"text": "Hi."}, FakeMesh(down=frozenset({"summarize"})), Accept=accept
+    )
+
+    assert (status, json.loads(text)["code"]) == (503, "summarize_unavailable")
+    assert int(headers["Retry-After"]) >= 1
+
+
+async def test_hours_of_segments_with_all_their_words_are_taken(tmp_path: Path) -> None:
+    words = [{"word": "word", "start": 1.0, "end": 1.5, "probability": 0.9876, "overlap": False}] * 10
+    segment = {
+        "start": 1.0,
+        "end": 9.0,
+        "text": "word " * 10,
+        "speaker": "Speaker 1",
+        "confidence": 0.9,
+        "words": words,
+    }
+    mesh = FakeMesh()
+    async with mesh.client(tmp_path) as client:
+        answer = await client.post("/v1/summarize", data=_json({"segments": [segment] * 15_000}))
+
+        assert answer.status == 200
+    assert len(mesh.summarize.requests[0].segments) == 15_000
+
+
+@pytest.mark.parametrize("length_known", [True, False])
+async def test_a_body_over_16_mib_is_413(tmp_path: Path, length_known: bool) -> None:
+    body = _json({"text": "word " * 3_400_000})
+    async with FakeMesh().client(tmp_path) as client:
+        answer = await client.post("/v1/summarize", data=body if length_known else _pieces(body))
+
+        assert (answer.status, (await answer.json())["code"]) == (413, "body_too_large")
+
+
+def _json(body: Any) -> io.BytesIO:
+    return io.BytesIO(json.dumps(body).encode())
+
+
+async def _pieces(body: io.BytesIO) -> AsyncIterator[bytes]:
+    while piece := body.read(2**16):
+        yield piece
+
+
+async def test_a_summary_comes_in_events_when_asked_for(tmp_path: Path) -> None:
+    body = {"segments": SPOKEN, "notes": True}
+    _, _, plain = await summarize(tmp_path, body)
+    _, headers, text = await summarize(tmp_path, body, Accept="text/event-stream")
+
+    told = events(text)
+    ratios = [data["ratio"] for name, data in told if name == "progress"]
+    assert headers["Content-Type"] == "text/event-stream; charset=utf-8"
+    assert told[-1] == ("result", json.loads(plain))
+    assert "".join(data["text"] for name, data in told if name == "delta") == json.loads(plain)["summary"]
+    assert ratios == sorted(ratios)
+    assert {name for name, _ in told} <= {"progress", "delta", "result"}
+
+
+async def test_the_first_words_of_a_summary_come_before_the_last_are_written(tmp_path: Path) -> None:
+    mesh = FakeMesh(summarize=FakeSummarize(hold=True))
+    async with mesh.client(tmp_path) as client:
+        answer = await client.post("/v1/summarize", json={"text": "A long talk."}, headers=EVENTS)
+        while (await answer.content.readline()) != b'data: {"text":"A"}\n':
+            pass
+        mesh.summarize.released.set()
+        rest = await answer.text()
+
+    assert events(rest.partition("\n")[2])[-1][1]["summary"] == "A long talk."
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+async def test_a_client_that_leaves_cancels_its_summary(tmp_path: Path, accept: str) -> None:
+    mesh = FakeMesh(summarize=FakeSummarize(hold=True))
+    body = b'{"text": "A long talk."}'
+    head = f"POST /v1/summarize HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\nContent-Length: {len(body)}\r\n\r\n"
+    async with mesh.client(tmp_path) as client:
+        _, writer = await asyncio.open_connection(client.server.host, client.server.port)
+        writer.write(head.encode() + body)
+        await asyncio.wait_for(mesh.summarize.running.wait(), 10)
+        writer.close()
+
+        await asyncio.wait_for(mesh.summarize.cancelled.wait(), 10)
+        await writer.wait_closed()
+
+
+@pytest.mark.parametrize("response_format", ["json", "verbose_json"])
+async def test_a_transcript_comes_with_its_summary_when_asked_for(tmp_path: Path, response_format: str) -> None:
+    mesh = FakeMesh()
+
+    status, _, _, text = await post(tmp_path, form(summarize="bullets", response_format=response_format), mesh)
+
+    answer = json.loads(text)
+    assert (status, answer["text"]) == (200, "word0. word1. word2.")
+    assert answer["summary"] == "- word0. word1. word2."
+    assert answer["summary_details"] == {
+        "style": "bullet_points",
+        "model": MODEL,
+        "language": "en",
+        "coverage": 1.0,
+        "parts": 3,
+        "usage": {"input_tokens": 3, "output_tokens": 4},
+        "sources": [{"text": "- word0. word1. word2.", "times": [{"start": 0.1, "end": 1.9, "segments": [0, 1]}]}],
+    }
+    request = mesh.summarize.requests[0]
+    assert [segment.speaker for segment in request.segments] == ["Speaker 1", "Speaker 2", "Speaker 1"]
+    assert request.caller == mesh.asr.configs[0].caller
+
+
+async def test_without_the_wish_for_a_summary_summarize_is_not_needed(tmp_path: Path) -> None:
+    status, _, _, text = await post(tmp_path, form(), FakeMesh(down=frozenset({"summarize"})))
+
+    assert status == 200
+    assert "summary" not in json.loads(text)
+
+
+async def test_who_wants_a_summary_while_summarize_is_down_is_told_before_any_work(tmp_path: Path) -> None:
+    mesh = FakeMesh(down=frozenset({"summarize"}))
+
+    status, headers, _, text = await post(tmp_path, form(summarize="brief"), mesh)
+
+    assert (status, json.loads(text)["code"]) == (503, "summarize_unavailable")
+    assert int(headers["Retry-After"]) >= 1
+    assert mesh.asr.configs == []
+
+
+async def test_progress_of_a_transcript_goes_on_to_its_summary(tmp_path: Path) -> None:
+    mesh = FakeMesh(summarize=FakeSummarize(hold=True))
+    async with mesh.client(tmp_path) as client:
+        answer = await client.post("/v1/transcribe", data=form(summarize="brief"), headers=EVENTS)
+        await asyncio.wait_for(mesh.summarize.running.wait(), 10)
+        await asyncio.sleep(0.6)  # time enough for two events
+        mesh.summarize.released.set()
+        told = events(await answer.text())
+
+    order = ["decoding", "transcribing", "summarizing"]
+    stages = [order.index(data["stage"]) for name, data in told if name == "progress"]
+    assert stages == sorted(stages)
+    assert ("progress", {"stage": "summarizing", "ratio": 0.25}) in told
+    assert told[-1][0] == "result"
+    assert told[-1][1]["summary"] == "word0. word1. word2."
 
 
 async def test_models_languages_and_health_need_no_key(tmp_path: Path) -> None:

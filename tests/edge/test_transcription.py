@@ -1,10 +1,17 @@
 import asyncio
+import json
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from services.edge.clients import Done
+from services.edge.summary import STYLES
 from services.edge.transcription import _fed, _Feed, _pump, _Shares
+from services.runtime.errors import Fault, MeshError
+from tests.edge.fake_mesh import FakeAsr, FakeMesh, form, post
+from tests.edge.fake_summarize import FakeSummarize
 
 
 async def _chunks(count: int, sent: list[int]) -> AsyncIterator[bytes]:
@@ -88,3 +95,88 @@ async def test_who_still_reads_when_the_answer_is_there_reads_the_end() -> None:
     await _fed(feed, asyncio.sleep(0))
 
     assert await asyncio.wait_for(reading, 5) is None
+
+
+async def _transcribe(tmp_path: Path, mesh: FakeMesh, seconds: float = 3.0, **fields: str) -> Any:
+    status, _, _, text = await post(tmp_path, form(seconds, **fields), mesh)
+    assert status == 200
+    return json.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("fields", "language"), [({}, "en"), ({"language": "de"}, "de"), ({"language": "de", "task": "translate"}, "en")]
+)
+async def test_a_summary_is_in_the_language_of_the_transcript(
+    tmp_path: Path, fields: dict[str, str], language: str
+) -> None:
+    mesh = FakeMesh()
+
+    answer = await _transcribe(tmp_path, mesh, summarize="brief", **fields)
+
+    assert mesh.summarize.requests[0].language_code == answer["summary_details"]["language"] == language
+
+
+async def test_a_language_that_is_heard_but_not_written_is_left_to_summarize(tmp_path: Path) -> None:
+    mesh = FakeMesh(asr=FakeAsr(language="yue"))
+
+    answer = await _transcribe(tmp_path, mesh, summarize="brief")
+
+    assert [request.language_code for request in mesh.summarize.requests] == ["yue", ""]
+    assert (answer["language"], answer["summary_details"]["language"]) == ("yue", "en")
+    assert "warnings" not in answer
+
+
+async def test_nobody_is_named_to_summarize_where_speakers_were_not_asked_for(tmp_path: Path) -> None:
+    mesh = FakeMesh()
+
+    await _transcribe(tmp_path, mesh, summarize="brief", diarize="false")
+
+    segments = mesh.summarize.requests[0].segments
+    assert [(segment.text, segment.speaker) for segment in segments] == [
+        ("word0.", ""),
+        ("word1.", ""),
+        ("word2.", ""),
+    ]
+
+
+@pytest.mark.parametrize("style", STYLES)
+async def test_the_summary_of_silence_needs_no_summarize(tmp_path: Path, style: str) -> None:
+    mesh = FakeMesh()
+
+    answer = await _transcribe(tmp_path, mesh, seconds=0.5, summarize=style)
+
+    assert answer["segments"] == []
+    assert answer["summary"] == ("none" if style == "action_items" else "")
+    assert answer["summary_details"]["style"] == style
+    assert mesh.summarize.requests == []
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        MeshError(Fault.UNAVAILABLE, "It is going.", code="summarize_unavailable"),
+        MeshError(Fault.TOO_SLOW, "It did not answer in time."),
+        MeshError(Fault.OVERLOADED, "Too many are waiting.", code="queue_full"),
+        MeshError(Fault.TOO_LARGE, "The text is longer than this deployment takes."),
+        RuntimeError("secret detail"),
+    ],
+    ids=lambda failure: getattr(failure, "fault", "unexpected"),
+)
+async def test_a_transcript_outlives_its_summary(tmp_path: Path, failure: Exception) -> None:
+    mesh = FakeMesh(summarize=FakeSummarize(failure=failure))
+
+    answer = await _transcribe(tmp_path, mesh, summarize="brief")
+
+    assert answer["text"] == "word0. word1. word2."
+    assert (answer["summary"], answer["summary_details"]) == (None, None)
+    assert answer["warnings"] == ["summary_unavailable"]
+
+
+async def test_a_client_that_leaves_cancels_the_summary_of_its_transcript(tmp_path: Path) -> None:
+    mesh = FakeMesh(summarize=FakeSummarize(hold=True))
+    async with mesh.client(tmp_path) as client:
+        posting = asyncio.ensure_future(client.post("/v1/transcribe", data=form(summarize="brief")))
+        await asyncio.wait_for(mesh.summarize.running.wait(), 10)
+        posting.cancel()
+
+        await asyncio.wait_for(mesh.summarize.cancelled.wait(), 10)

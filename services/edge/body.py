@@ -1,0 +1,45 @@
+"""A JSON body: read whole, up to a limit of its route, from a sender that may stop in the middle."""
+
+import asyncio
+
+from aiohttp import web
+
+from services.runtime.errors import Fault, MeshError
+
+
+async def receive_body(request: web.Request, max_bytes: int, stall_seconds: float) -> bytes:
+    """Return the body of `request`.
+
+    Args:
+        request: nothing of its body has been read.
+        max_bytes: largest body that is taken, unpacked where it comes compressed.
+        stall_seconds: longest pause of the sender.
+
+    Raises:
+        MeshError: TOO_LARGE as soon as that is known; INVALID when the sender stops.
+    """
+    if request.content_length is not None and request.content_length > max_bytes:
+        raise _too_large(max_bytes)
+    # Not by request.read(), which knows one limit for all routes and keeps the bytes as long as the request lives.
+    body = bytearray()
+    while chunk := await _next_chunk(request, stall_seconds):
+        body += chunk
+        if len(body) > max_bytes:
+            raise _too_large(max_bytes)
+    return bytes(body)
+
+
+async def _next_chunk(request: web.Request, stall_seconds: float) -> bytes:
+    try:
+        async with asyncio.timeout(stall_seconds):
+            return await request.content.readany()
+    except TimeoutError:
+        raise MeshError(
+            Fault.INVALID, "The body stopped before its end.", code="upload_stalled", field="body"
+        ) from None
+
+
+def _too_large(max_bytes: int) -> MeshError:
+    return MeshError(
+        Fault.TOO_LARGE, f"The body is larger than {max_bytes // 2**20} MiB.", code="body_too_large", field="body"
+    )
