@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from services.audio.pcm import SAMPLE_RATE
 from services.diarize.engine import MAX_SPEAKERS, Diarization, Diarizer, LocalSpeakers, SpeakerBounds
 from services.diarize.reconstruction import reconstruct
-from services.runtime.fair_queue import FairQueue, Request
 from services.diarize.windows import Block
 from services.runtime import metrics
+from services.runtime.fair_queue import FairQueue, Request
 from services.runtime.logs import get_logger
 from services.runtime.pace import Pace
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from services.diarize.device import Device, Heard
 from services.diarize.engine import Diarization, SpeakerBounds
-from services.runtime.fair_queue import Request
 from services.diarize.windows import Block, WindowedAudio
+from services.runtime.fair_queue import Request
 
 
 class Hearing:
