@@ -19,7 +19,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Final, NamedTuple
 
 from num2words import CONVERTER_CLASSES, num2words
@@ -533,7 +533,7 @@ def _glue(text: str, first: Token, second: Token) -> str:
     return "," if "," in between else " "
 
 
-_GLUE: Final = " \t\r\n\u00a0\u2009\u202f-‐‑–/.,'’"  # noqa: RUF001, RUF003 - dashes and the apostrophe of Ukrainian are meant
+_GLUE: Final = " \t\r\n\u00a0\u2009\u202f-‐‑–/.,'’"  # noqa: RUF001 - dashes and Ukrainian's apostrophe
 _LONGEST_GLUE: Final = 3
 
 
@@ -545,25 +545,19 @@ def _ending_cuts(word: str) -> range:
 
 # num2words' name of a language where it is another, or of a near relative.
 _CONVERTERS: Final[Mapping[str, str]] = {"kk": "kz", "nn": "no", "hr": "sr", "bs": "sr", "ms": "id"}
+_TONAL: Final = frozenset({"vi"})
 # These write numerals one sign or syllable for a digit or a power of ten, which `_positional` reads.
 _POSITIONAL_LANGUAGES: Final = frozenset({"ja", "ko", "th"})
 _CONVERTER_FAULTS: Final = (ArithmeticError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError)
 """What num2words raises for a number or form that a language lacks."""
 
 _CONNECTORS: Final[Mapping[str, str]] = {
+    **{"en": "and", "es": "y", "fr": "et", "ca": "i", "sv": "och", "ro": "și", "bg": "и", "vi": "lẻ linh"},
     **{
-        "en": "and",
-        "es": "y",
-        "pt": "e",
-        "fr": "et",
-        "ca": "i",
-        "sv": "och",
-        "ro": "și",
-        "bg": "и",
-        "ar": "و",
-        "fa": "و",
+        **dict.fromkeys(["da", "no", "nn", "is"], "og"),
+        **dict.fromkeys(["pt", "it"], "e"),
+        **dict.fromkeys(["ar", "fa"], "و"),
     },
-    **dict.fromkeys(["da", "no", "nn", "is"], "og"),
 }
 """Words inside a number that add nothing, where they are written apart."""
 _BY_HAND: Final[Mapping[str, str]] = {
@@ -584,6 +578,7 @@ _SCALES_BY_HAND: Final[Mapping[str, str]] = {
     "hi": "2 सौ 3 हज़ार 3 हजार 5 लाख 7 करोड़ 7 करोड",
     "el": "3 χιλιάδες 6 εκατομμύρια 6 εκατομμύριο",
     "bg": "3 хиляди 6 милиона 6 милион",
+    "bn": "5 লাখ 7 কোটি",
 }
 _MORE_WORDS: Final[Mapping[str, str]] = {
     "en": "0 oh 12 dozen",
@@ -595,8 +590,8 @@ _MORE_WORDS: Final[Mapping[str, str]] = {
     "uk": "2 дві 2 двох 3 трьох 4 чотирьох 7 сімох 8 восьми",
     "fi": "2 kahden 2 kahteen 3 kolmen 4 neljän 5 viiden 6 kuuden 7 seitsemän 8 kahdeksan 9 yhdeksän 10 kymmenen",
     "ms": "8 lapan 0 kosong",
-    "ar": "2 اثنين 2 اثنان 2 اثني 3 ثلاث 4 أربع 5 خمس 6 ست 7 سبع 8 ثماني 9 تسع 10 عشر 12 اثنيعشر 12 اثنتيعشرة 13 ثلاثعشرة "
-    "14 أربععشرة 15 خمسعشرة 16 ستعشرة 17 سبععشرة 18 ثمانيعشرة 19 تسععشرة 100 مئة 100 مية 200 مئتين",
+    "ar": "2 اثنين 2 اثنان 2 اثني 3 ثلاث 4 أربع 5 خمس 6 ست 7 سبع 8 ثماني 9 تسع 10 عشر 12 اثنيعشر 12 اثنتيعشرة "
+    "13 ثلاثعشرة 14 أربععشرة 15 خمسعشرة 16 ستعشرة 17 سبععشرة 18 ثمانيعشرة 19 تسععشرة 100 مئة 100 مية 200 مئتين",
     "he": "2 שני 2 שתי 2 שניים 3 שלושה 4 ארבעה 5 חמישה 6 שישה 7 שבעה 8 שמונה 9 תשעה 10 עשרה",
 }
 """Other forms of number words; they support a number and claim none."""
@@ -610,9 +605,9 @@ _SCALES: Final[Mapping[str, int]] = {
 _VAGUE_SCALES: Final = frozenset({"m", "mm", "b"})
 """Abbreviations that stand for metres and bytes as well."""
 _POINTS: Final = _words(
-    "point dot komma comma virgule coma punto virgola vírgula ponto koma przecinek pilkku egész virgül запятая кома "
-    "целых целая цілих ціла"
-)
+    "point dot komma comma virgule coma punto virgola vírgula ponto koma przecinek pilkku egész virgül punt kablelis "
+    "komats zapeta celá celých celih nöqtə запятая кома коска целых целая цілих ціла κόμμα phẩy נקודה فاصلة ممیز दशमलव দশমিক"
+) | {"phẩy"}
 """What is said between a number and its decimals."""
 _FRACTIONS: Final = dict(
     _table(
@@ -623,19 +618,11 @@ _FRACTIONS: Final = dict(
 """What is said after decimals, and how many digits they have then."""
 
 _HOMOGRAPHS: Final[Mapping[str, str]] = {
-    **{
-        "fr": "neuf",
-        "it": "sei",
-        "es": "cuarto",
-        "pt": "quarto sexto meia",
-        "ro": "nouă opt",
-        "hu": "hét hat",
-        "id": "empat",
-    },
-    **{"tr": "alti yüz bin yedi on", "he": "שש שבע", "ar": "ست سبع", **dict.fromkeys(["da", "no", "nn"], "to fire ti")},
+    **{"fr": "neuf", "it": "sei", "es": "cuarto", "pt": "quarto sexto meia", "ro": "nouă opt", "hu": "hét hat"},
+    **{"id": "empat", "tr": "alti yüz bin yedi on", "he": "שש שבע", "ar": "ست سبع", "vi": "ba năm chín tư"},
+    **dict.fromkeys(["da", "no", "nn"], "to fire ti"),
 }
 """Number words that are mostly, or often enough, other words."""
-_TONAL_HOMOGRAPHS: Final = frozenset(["ba", "năm", "chín", "tư"])
 _FEWEST_CLAIMED: Final = 2
 """Number words below it are articles and negations: "one", "eine", "uno"."""
 _FEWEST_CLAIMED_ORDINAL: Final = 4
@@ -649,7 +636,8 @@ def _number_words(language: str) -> NumberWords:
     weak: dict[str, int] = {}
     scales = dict(_SCALES)
     vocabulary: set[str] = set()
-    connectors = _words(_CONNECTORS.get(language, ""))
+    fold = _fold_keeping_tones if language in _TONAL else _fold
+    connectors = frozenset(map(fold, _CONNECTORS.get(language, "").split()))
     for value, words in _conversions(language):
         said = [word for word in words if word not in connectors]
         vocabulary.update(said)
@@ -672,21 +660,30 @@ def _number_words(language: str) -> NumberWords:
     vocabulary.update(every, scales, connectors, _POINTS, _FRACTIONS)
     return NumberWords(
         phrases=every,
-        weak=frozenset(weak.keys() - phrases.keys())
-        | (_TONAL_HOMOGRAPHS if language == "vi" else _words(_HOMOGRAPHS.get(language, ""))),
+        weak=frozenset(weak.keys() - phrases.keys()).union(map(fold, _HOMOGRAPHS.get(language, "").split())),
         scales=scales,
         connectors=connectors,
         vocabulary=frozenset(vocabulary - {""}),
         stems=stems,
         thousands=thousands if language in _COMPOUNDING | {"it", "tr", "sk"} else frozenset(),
-        keeps_tones=language == "vi",
+        keeps_tones=language in _TONAL,
     )
 
 
 def _conversions(language: str) -> Iterator[tuple[int, tuple[str, ...]]]:
     """Yield numbers with their words: cardinals in each gender and case that there is, and years in hundreds."""
-    for value in (*range(1000), *range(1000, 1_000_000, 1000)):
-        yield value, _said(language, value)
+    thousand, million, milliard = 10**3, 10**6, 10**9
+    powers = (
+        range(thousand, million, thousand),
+        range(million, 100 * million, million),
+        range(milliard, 10 * milliard, milliard),
+    )
+    for value in chain(range(thousand), *powers):
+        words = _said(language, value)
+        yield value, words
+        if language == "da" and thousand <= value < million:
+            # As it is written where hundreds follow.
+            yield value, (*words[:-1], f"{words[-1]}e")
     if language == "ru":
         for value in (*range(21), *range(30, 100, 10), *range(100, 1000, 100)):
             yield from ((value, _said(language, value, case=case)) for case in "gdip")
@@ -712,7 +709,7 @@ def _said(language: str, value: int, **form: str) -> tuple[str, ...]:
         text = num2words(value, lang=converter, **form)
     except _CONVERTER_FAULTS:
         return ()
-    fold = _fold_keeping_tones if language == "vi" else _fold
+    fold = _fold_keeping_tones if language in _TONAL else _fold
     return tuple(fold(match.group()) for match in _WORD.finditer(text))
 
 
@@ -721,11 +718,11 @@ def _scales_of(language: str) -> dict[str, int]:
     scales: dict[str, int] = {}
     for exponent in (3, 6, 9):
         for factor in (1, 2, 5):
-            words, unit = _said(language, factor * 10**exponent), "".join(_said(language, factor))
-            if len(words) == 2:
-                scales.setdefault(words[1], exponent)
-            elif len(words) == 1 and words[0] != unit:
-                scales.setdefault(words[0].removeprefix(unit), exponent)
+            words, unit = _said(language, factor * 10**exponent), _said(language, factor)
+            if len(words) in (2, len(unit) + 1):
+                scales.setdefault(words[-1], exponent)
+            elif len(words) == 1 and words != unit:
+                scales.setdefault(words[0].removeprefix("".join(unit)), exponent)
     return scales
 
 

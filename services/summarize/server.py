@@ -116,7 +116,7 @@ def _to_wishes(request: summarize_pb2.SummarizeRequest, segments: Sequence[Segme
         known = ", ".join(summarize_pb2.SummaryStyle.keys())
         raise invalid_field("style", f"There is no style {request.style}; there are: {known}.")
     if request.language_code and request.language_code not in NAMES:
-        raise invalid_field("language_code", f"The field 'language_code' must be one of: {', '.join(NAMES)}.")
+        raise invalid_field("language_code", f"The language must be one of: {', '.join(NAMES)}.")
     turns_of(request.caller)  # refuses a name that is too long before any work
     return Wishes(_to_transcript(request.text, segments), style, request.language_code or None, request.caller)
 

@@ -15,9 +15,10 @@ from tests.summarize.fake_model import ANSWER, FakeModel, Texts
 from tests.summarize.waiting import until
 
 
-def chat(text: str) -> list[int]:
+def chat(text: str, instructions: str = "") -> list[int]:
     """Return a prompt after which the fake model writes `text`."""
-    return FakeModel().chat([Message("user", text)])
+    told = [Message("system", instructions)] if instructions else []
+    return FakeModel().chat([*told, Message("user", text)])
 
 
 def rows_in_use() -> float | None:
@@ -240,6 +241,106 @@ async def test_who_writes_never_waits_for_more_than_a_chunk() -> None:
     assert any(isinstance(call, tuple) and len(call) == 1 for call in model.calls[first_long:])
 
 
+# --- prompts that begin alike ---
+
+INSTRUCTIONS = "Say it again. " * 20
+KNOWN = 2 * CHUNK_TOKENS
+"""Tokens of the instructions that are read in whole chunks."""
+
+
+async def test_the_instructions_that_a_free_row_has_read_are_not_read_again() -> None:
+    model = FakeModel(rows=1)
+    device = Device(model)
+    await Writer(device, chat("one", INSTRUCTIONS)).task
+    model.calls.clear()
+
+    for text in ("one", "two and more", "3"):
+        writer = Writer(device, chat(text, INSTRUCTIONS))
+        await writer.task
+        assert writer.text == text
+
+    assert [chunk.position for chunk in model.chunks] == [KNOWN] * 3
+
+
+async def test_the_last_token_of_a_prompt_is_always_read_again_for_with_it_writing_begins() -> None:
+    model = FakeModel(rows=1)
+    device = Device(model)
+    await Writer(device, [100] * 300 + [ANSWER], most=1).task
+    model.calls.clear()
+
+    await Writer(device, [100] * (2 * CHUNK_TOKENS), most=1).task
+
+    assert [chunk.position for chunk in model.chunks] == [CHUNK_TOKENS]
+    assert [step.position for (step,) in model.steps] == [2 * CHUNK_TOKENS - 1]
+
+
+async def test_what_comes_after_the_first_difference_is_read_again() -> None:
+    model = FakeModel(rows=1)
+    device = Device(model)
+    await Writer(device, chat("one", INSTRUCTIONS)).task
+    model.calls.clear()
+    other = chat("two", INSTRUCTIONS[:200] + "!" + INSTRUCTIONS[201:])
+
+    writer = Writer(device, other)
+    await writer.task
+
+    assert writer.text == "two"
+    assert [chunk.position for chunk in model.chunks] == [CHUNK_TOKENS, 2 * CHUNK_TOKENS]
+
+
+async def test_a_prompt_gets_the_free_row_that_has_read_most_of_it() -> None:
+    model = FakeModel(rows=3)
+    device = Device(model)
+    beginnings = ["a" * 300, "b" * 300, "c" * 300]
+    await asyncio.gather(*(Writer(device, chat("first", beginning)).task for beginning in beginnings))
+    rows = {chunk.tokens[10]: chunk.row for chunk in model.chunks if chunk.position == 0}
+    model.calls.clear()
+
+    for beginning in ("c" * 300, "a" * 300, "b" * 300):
+        writer = Writer(device, chat("again", beginning))
+        await writer.task
+        assert writer.text == "again"
+        assert model.chunks[-1].row == rows[model.encode(beginning)[0][0]]
+    assert [chunk.position for chunk in model.chunks] == [KNOWN] * 3
+
+
+async def test_of_a_prompt_that_was_left_only_what_was_read_is_known() -> None:
+    model = FakeModel(rows=2)
+    device = Device(model)
+    left, prompt = Request("left"), chat("one " * 100, INSTRUCTIONS)
+
+    def end(count: int) -> None:
+        if count == 2:
+            device.end(left)
+
+    writing = Writer(device, chat("x" * 20), on_token=end)
+    leaving = Writer(device, prompt, left)
+    await asyncio.wait([writing.task, leaving.task])
+    read = [chunk.position for chunk in model.chunks]
+    model.calls.clear()
+
+    writer = Writer(device, prompt)
+    await writer.task
+
+    assert writer.text == "one " * 100
+    assert model.chunks[0].position == read[-1] + CHUNK_TOKENS
+
+
+async def test_what_a_row_holds_after_an_error_nobody_knows() -> None:
+    model = FakeModel(rows=1)
+    device = Device(model)
+    model.fail_when(lambda call: isinstance(call, tuple))
+    await asyncio.wait([Writer(device, chat("one", INSTRUCTIONS)).task])
+    model.fail_when(lambda call: False)
+    model.calls.clear()
+
+    writer = Writer(device, chat("two", INSTRUCTIONS))
+    await writer.task
+
+    assert writer.text == "two"
+    assert model.chunks[0].position == 0
+
+
 # --- texts that are embedded ---
 
 
@@ -366,7 +467,8 @@ async def test_who_ends_while_he_embeds_gets_nothing_and_what_waits_is_not_compu
     assert [texts.tokens for texts in model.embedded] == [((100,),), ((200,),)]
 
 
-async def test_what_would_be_read_after_a_step_is_not_when_its_request_ends_during_it() -> None:
+@pytest.mark.parametrize("embeds", [False, True])
+async def test_what_would_be_read_after_a_step_is_not_when_its_request_ends_during_it(embeds: bool) -> None:
     model = FakeModel(lambda prompt: "abcdef")
     device = Device(model)
     left = Request("left")
@@ -376,13 +478,15 @@ async def test_what_would_be_read_after_a_step_is_not_when_its_request_ends_duri
             device.end(left)
 
     writing = Writer(device, [ANSWER], on_token=end)
-    reading = Writer(device, [100] * (9 * CHUNK_TOKENS) + [ANSWER], left)
-    embedding = [asyncio.ensure_future(device.embed(left, [[100]])) for _ in range(9)]
-    await asyncio.wait([writing.task, reading.task, *embedding])
+    if embeds:
+        leaving = [asyncio.ensure_future(device.embed(left, [[100]])) for _ in range(9)]
+        await asyncio.wait([writing.task, *leaving])
+        assert [task.cancelled() for task in leaving] == [False] * 2 + [True] * 7
+    else:
+        reading = Writer(device, [100] * (9 * CHUNK_TOKENS) + [ANSWER], left)
+        await asyncio.wait([writing.task, reading.task])
+        assert reading.task.cancelled()
 
-    assert reading.task.cancelled()
-    assert [task.cancelled() for task in embedding].count(True) >= 7
-    # One or the other in the first two rounds.
     assert len(model.chunks) + len(model.embedded) == 2
     assert rows_in_use() == 0
 
@@ -480,20 +584,20 @@ async def test_who_fails_to_take_a_token_fails_alone() -> None:
 
 
 async def test_an_error_after_its_request_has_ended_is_nobodys() -> None:
-    model, hold = held_model()
+    model, hold = held_model(rows=1)
     device = Device(model)
-    left = Request("left")
-    leaving = Writer(device, [ANSWER], left)
+    left, stays = Request("left"), Request("stays")
+    leaving, waiting = Writer(device, [ANSWER], left), Writer(device, [ANSWER], stays)
     await until(lambda: model.is_held)
-    model.fail_when(lambda call: True)
+    model.fail_when(lambda call: len(model.calls) == 1)
 
     device.end(left)
     hold.set()
-    await asyncio.wait([leaving.task])
-    model.fail_when(lambda call: False)
+    await asyncio.wait([leaving.task, waiting.task])
 
     assert leaving.task.cancelled()
-    assert await Writer(device, [ANSWER]).task == 7
+    assert waiting.text == "abcdef"
+    assert rows_in_use() == 0
 
 
 # --- over time ---
@@ -575,7 +679,8 @@ async def test_whoever_comes_and_goes_everybody_who_stays_gets_his_own_text(seed
     ended = set[int]()
 
     for number in range(25):
-        writers.append(Writer(device, chat(texts[number]), requests[number], most=60))
+        instructions = INSTRUCTIONS[: random.choice([0, 140, 280])]
+        writers.append(Writer(device, chat(texts[number], instructions), requests[number], most=60))
         for _ in range(random.choice([0, 0, 5])):
             await asyncio.sleep(0.001)
         if random.random() < 0.4:

@@ -67,9 +67,9 @@ def test_vectors_of_other_examples_are_not_used(kept: Path, monkeypatch: pytest.
 
 
 def test_examples_that_are_of_another_kind_now_are_read_again(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        learning, "examples", lambda: {**EXAMPLES, "speech": EXAMPLES["other"], "other": EXAMPLES["speech"]}
-    )
+    moved, *others = EXAMPLES["other"]
+    changed = {**EXAMPLES, "speech": [*EXAMPLES["speech"], moved], "other": others}
+    monkeypatch.setattr(learning, "examples", lambda: changed)
     model = FakeModel()
 
     learned_kinds(model, kept.parent)

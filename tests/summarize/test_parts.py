@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.summarize.parts import LEEWAY, SHORTEST_LIMIT, Part, split_parts
-from services.summarize.transcript import LONGEST_SENTENCE
+from services.summarize.transcript import LONGEST_SENTENCE, LONGEST_SPEAKER
 
 LIMIT = 100
 
@@ -112,6 +112,6 @@ def test_sentences_that_hardly_fit_together_are_cut_as_quickly_as_others() -> No
     assert len(split_parts(sizes, list(range(50_000)), 1024)) == 50_000
 
 
-def test_the_least_limit_takes_the_longest_sentence_in_four_tokens_a_character_and_a_name() -> None:
-    # A character of any script has at most four bytes, and a token at least one.
-    assert LONGEST_SENTENCE * 4 + 60 <= SHORTEST_LIMIT
+def test_the_least_limit_takes_the_longest_sentence_and_its_speaker() -> None:
+    # A character has at most four bytes and a token at least one; names in that many are none of this world.
+    assert LONGEST_SENTENCE * 4 + LONGEST_SPEAKER < SHORTEST_LIMIT

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from services.summarize.transcript import (
     LONGEST_SENTENCE,
+    LONGEST_SPEAKER,
     Segment,
     Sentence,
     Transcript,
@@ -105,6 +106,7 @@ def test_a_text_however_long_without_any_full_stop_or_space_is_cut(unit: str) ->
         ("Dr. Smith sees J. S. Bach at 3.30 p.m. today.", ["Dr. Smith sees J. S. Bach at 3.30 p.m. today."]),
         ("Am 3. Mai kommt Herr Müller. Er bleibt.", ["Am 3. Mai kommt Herr Müller.", "Er bleibt."]),
         ("the price is 5. we agreed", ["the price is 5. we agreed"]),
+        ("we pay them etc. And so on. we leave", ["we pay them etc. And so on. we leave"]),
         ('He said: "We leave tomorrow." Nobody came.', ['He said: "We leave tomorrow."', "Nobody came."]),
         ("報告書を送ります。金曜日まで？はい。", ["報告書を送ります。", "金曜日まで？", "はい。"]),  # noqa: RUF001
         ("他说：「明天走。」没有人来。", ["他说：「明天走。」", "没有人来。"]),  # noqa: RUF001
@@ -282,6 +284,16 @@ def test_many_segments_of_one_turn_are_read_as_quickly_as_few() -> None:
     sentences = from_segments(segments).sentences
 
     assert (sentences[0].first_segment, sentences[-1].last_segment) == (0, 49_999)
+
+
+def test_a_name_that_is_none_is_cut_and_tells_turns_apart_no_longer_than_that() -> None:
+    name = "Ana, who has very much to say about herself before she begins "
+    segments = [Segment("We begin.", name * 2), Segment("We end.", name * 3)]
+
+    (first, last) = from_segments(segments).sentences
+    assert len(first.speaker) <= LONGEST_SPEAKER
+    assert name.startswith(first.speaker)
+    assert (first.turn, first.speaker) == (last.turn, last.speaker)
 
 
 # --- the whole ---
