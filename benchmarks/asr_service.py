@@ -87,4 +87,4 @@ def _timed(part: Any) -> Word:
 async def running_asr(**settings: str) -> AsyncIterator[AsrService]:
     """Run the service with these settings; see `service_process.running`."""
     async with running("asr", **settings) as service:
-        yield AsrService(service.channel, service.process, service.target)
+        yield AsrService(service.channel, service.process, service.target, service.metrics)

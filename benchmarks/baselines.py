@@ -1,8 +1,10 @@
-"""What the server is compared with: plain faster-whisper and plain pyannote.audio on the same weights."""
+"""What the server is compared with: other libraries on the same weights, used as they are."""
 
 import math
 import os
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -227,3 +229,127 @@ def _most_shared(word: Word, turns: Sequence[Turn]) -> int | None:
         if seconds > 0:
             shared[turn.speaker] = shared.get(turn.speaker, 0.0) + seconds
     return max(shared, key=lambda speaker: shared[speaker]) if shared else None
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written after some prompts at once."""
+
+    tokens: list[list[int]]
+    """Of each prompt."""
+    first_seconds: float
+    """From the call to the first token, which all of them get together."""
+
+
+class PlainGenerate:
+    """`transformers.generate` as its users call it, with torch's own number of threads: greedy, no sampling.
+
+    The end of a text does not end it: it always writes as many tokens as it is told.
+
+    Args:
+        folder: a prepared model.
+        device: cpu or cuda; the weights are of the data type that the summarize service takes there.
+    """
+
+    def __init__(self, folder: Path, device: str = "cpu") -> None:
+        from transformers import AutoModelForCausalLM
+        from transformers.utils import logging
+
+        from services.summarize.transformers_engine import best_dtype
+
+        logging.disable_progress_bar()
+        self._model: Any = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=best_dtype(device), local_files_only=True
+        ).to(device)
+        self._model.eval()
+        self._model.generation_config.eos_token_id = None
+
+    def write(self, prompts: Sequence[Sequence[int]], count: int, penalty: float = 1.0) -> Written:
+        """Write `count` tokens after each prompt, all prompts in one batch.
+
+        Args:
+            prompts: all of the same length, so that none has padding in it.
+            count: tokens to write.
+            penalty: on tokens that were written, as the summarize service has it; 1 for none.
+        """
+        import torch
+        from transformers import LogitsProcessorList, RepetitionPenaltyLogitsProcessor
+
+        (length,) = {len(prompt) for prompt in prompts}
+        ids = torch.tensor(prompts, device=self._model.device)
+        processors = LogitsProcessorList()
+        if penalty != 1.0:
+            # As an argument of `generate` it would be on the words of the prompt, too.
+            processors.append(RepetitionPenaltyLogitsProcessor(penalty, prompt_ignore_length=length))
+        first = _FirstToken()
+        with torch.inference_mode():
+            written = self._model.generate(
+                ids,
+                attention_mask=torch.ones_like(ids),
+                do_sample=False,
+                repetition_penalty=1.0,
+                min_new_tokens=None,
+                max_new_tokens=count,
+                logits_processor=processors,
+                stopping_criteria=[first],
+            )
+        tokens: list[list[int]] = written[:, length:].tolist()
+        assert all(len(one) == count for one in tokens), "it stopped early"
+        assert first.seconds is not None
+        return Written(tokens, first.seconds)
+
+
+class _FirstToken:
+    """A stopping criterion that stops nothing: it is asked after every token, and tells when the first one came."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self.seconds: float | None = None
+
+    def __call__(self, ids: Any, scores: Any, **_: Any) -> Any:
+        if self.seconds is None:
+            self.seconds = time.monotonic() - self._began
+        return ids.new_zeros(len(ids), dtype=bool)
+
+
+class PlainCTranslate2:
+    """CTranslate2's generator in int8 on all cores of this machine, greedy.
+
+    It always writes as many tokens as it is told; its repetition penalty is on the words of the prompt, too.
+
+    Args:
+        folder: a prepared model of transformers.
+        converted: a folder that is not there yet, for what CTranslate2 makes of it.
+    """
+
+    def __init__(self, folder: Path, converted: Path) -> None:
+        import ctranslate2
+        from ctranslate2.converters import TransformersConverter
+        from transformers import AutoTokenizer
+
+        TransformersConverter(str(folder)).convert(str(converted), quantization="int8")
+        cores = len(os.sched_getaffinity(0))
+        self._generator = ctranslate2.Generator(str(converted), compute_type="int8", intra_threads=cores)
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+    def write(self, prompts: Sequence[Sequence[int]], count: int, penalty: float = 1.0) -> Written:
+        """Write `count` tokens after each prompt, all prompts in one batch."""
+        began = time.monotonic()
+        first: list[float] = []
+
+        def took(_: Any) -> bool:
+            if not first:
+                first.append(time.monotonic() - began)
+            return False
+
+        results = self._generator.generate_batch(
+            [self._tokenizer.convert_ids_to_tokens(prompt) for prompt in prompts],
+            min_length=count,
+            max_length=count,
+            include_prompt_in_result=False,
+            repetition_penalty=penalty,
+            callback=took,
+        )
+        tokens = [list(result.sequences_ids[0]) for result in results]
+        assert all(len(one) == count for one in tokens), "it stopped early"
+        return Written(tokens, first[0])

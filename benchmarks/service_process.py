@@ -31,6 +31,8 @@ class ServiceProcess:
     process: int
     target: str
     """Its gRPC address."""
+    metrics: str
+    """Address of its metrics."""
 
     def resident_bytes(self) -> int:
         """Return how much memory the process holds."""
@@ -74,7 +76,7 @@ async def running(name: str, **settings: str) -> AsyncIterator[ServiceProcess]:
                 listen, options=[("grpc.max_receive_message_length", 16 * 1024 * 1024)]
             ) as channel:
                 await _wait_serving(name, channel, process, log)
-                yield ServiceProcess(channel, process.pid, listen)
+                yield ServiceProcess(channel, process.pid, listen, metrics)
         finally:
             process.terminate()
             await asyncio.to_thread(process.wait, _STOP_SECONDS)

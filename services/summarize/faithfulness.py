@@ -18,7 +18,7 @@ import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from itertools import chain, pairwise
 from typing import Final, NamedTuple
 
@@ -85,7 +85,7 @@ class NumberWords:
         word = _fold_keeping_tones(token) if self.keeps_tones else folded
         if word in self.vocabulary or self.compound(word):
             return word
-        if word.startswith("و") and word[1:] in self.vocabulary:
+        if word.startswith(_ATTACHED_AND) and word[1:] in self.vocabulary:
             return word[1:]
         if strict or len(word) > _LONGEST_COMPOUND:
             return ""
@@ -149,9 +149,9 @@ class Evidence:
         spoken: set[int] = set()
         labelled: set[int] = set()
         for label, number in pairwise(tokens):
-            if _is_label(sentence, label, number):
+            if number.is_number and _is_label(label, number):
                 labelled.add(number.start)
-                if _label(number.text) not in self._labels:
+                if self._labels.isdisjoint(_label_numbers(number, ())):
                     spots[label.start] = sentence[label.start : number.end]
         for claim in _number_claims(sentence, tokens, _number_words(language or self._language)):
             spoken.add(claim.start)
@@ -161,7 +161,7 @@ class Evidence:
             token = tokens[index]
             if foreign and not any(letter.isupper() for letter in token.text[1:]):
                 continue
-            if token.start not in spoken and not self._names(sentence, tokens, index):
+            if token.start not in spoken and not self._has_name(sentence, tokens, index):
                 spots.setdefault(token.start, token.text)
         return tuple(dict.fromkeys(spots[start] for start in sorted(spots)))
 
@@ -197,8 +197,6 @@ class Evidence:
                 numeric[token.text] = token.is_number or any(
                     table.canonical(token.text, folded[token.text], strict=False) for table in tables
                 )
-            if previous is not None and _is_label(source, previous, token):
-                self._labels.add(_label(token.text))
             if len(folded[token.text]) == 1 and not token.is_number:
                 apart = previous is None or token.start - previous.end > _FARTHEST_LETTER
                 letters = ("" if apart else letters)[1 - _LONGEST_ABBREVIATION :] + folded[token.text]
@@ -209,6 +207,8 @@ class Evidence:
                 self._read_run(source, run, tables)
                 run = []
             if numeric[token.text]:
+                if previous is not None and _is_label(previous, token):
+                    self._labels |= _label_numbers(token, tables)
                 run.append(token)
             previous = token
         self._read_run(source, run, tables)
@@ -255,7 +255,7 @@ class Evidence:
         ends = range(SHORTEST_CONTENT, len(word))
         return any(word[:cut] in self._words for cut in ends) or any(word[cut:] in self._words for cut in cuts)
 
-    def _names(self, sentence: str, tokens: Sequence[Token], index: int) -> bool:
+    def _has_name(self, sentence: str, tokens: Sequence[Token], index: int) -> bool:
         """Tell whether the source has the name at `index`, as it stands or cut or joined otherwise."""
         token = tokens[index]
         word = _fold(token.text)
@@ -292,7 +292,8 @@ def _marks() -> str:
 _MARKS: Final = _marks() + "\ufb1e\ufe00-\ufe0f\ufe20-\ufe2f"
 _SCRIPTS: Final = [f"[{script}][{script}{_MARKS}]*" for script in (_LATIN, _HAN, _HIRAGANA, _KATAKANA, _HANGUL)]
 _OTHER: Final = rf"(?:[^\W\d_{_LATIN}{_HAN}{_HIRAGANA}{_KATAKANA}{_HANGUL}]|[{_MARKS}])+"
-_NUMBER: Final = r"\d+(?:[.,:'’٫٬]\d+)*"  # noqa: RUF001 - the typographic apostrophe is meant
+_SEPARATOR: Final = ".,:'’٫٬"  # noqa: RUF001 - the typographic apostrophe is meant
+_NUMBER: Final = rf"\d+(?:[{_SEPARATOR}]\d+)*"
 _WORD: Final = re.compile("|".join((*_SCRIPTS, _OTHER)))
 _TOKEN: Final = re.compile("|".join((_NUMBER, *_SCRIPTS, _OTHER)))
 
@@ -472,7 +473,10 @@ def _scaled(key: str, exponent: int) -> str:
 
 def _split_number(token: str) -> tuple[list[str], str]:
     """Return the groups of digits of a number as ASCII, and the separators between them."""
-    text = _ascii_digits(token).translate(_SEPARATORS)
+    text = _ascii_digits(token)
+    if text.isdecimal():
+        return [text], ""
+    text = text.translate(_SEPARATORS)
     return re.split(r"\D", text), "".join(letter for letter in text if not letter.isdecimal())
 
 
@@ -505,11 +509,12 @@ def _readings(token: str) -> list[tuple[str, ...]]:
 
 
 def _literal_readings(token: str) -> Iterator[str]:
-    """Yield every key that digits in the source support: of their readings and of their pieces."""
+    """Yield every key that digits in the source support: of their readings and, but for thousands, of their pieces."""
     for reading in _readings(token):
         yield from reading
     groups, separators = _split_number(token)
-    yield from map(_canonical, groups)
+    if len(set(separators)) != 1 or not _are_thousands(groups):
+        yield from map(_canonical, groups)
     if separators == ":":
         yield _canonical("".join(groups))
 
@@ -537,6 +542,10 @@ _GLUE: Final = " \t\r\n\u00a0\u2009\u202f-‐‑–/.,'’"  # noqa: RUF001 - da
 _LONGEST_GLUE: Final = 3
 
 
+_ATTACHED_AND: Final = ("\u0648", "\u05d5")
+"""What is "and" in Arabic and in Hebrew, and written together with what follows."""
+
+
 def _ending_cuts(word: str) -> range:
     return range(len(word), max(len(word) - 4, 3), -1)
 
@@ -546,7 +555,7 @@ def _ending_cuts(word: str) -> range:
 # num2words' name of a language where it is another, or of a near relative.
 _CONVERTERS: Final[Mapping[str, str]] = {"kk": "kz", "nn": "no", "hr": "sr", "bs": "sr", "ms": "id"}
 _TONAL: Final = frozenset({"vi"})
-# These write numerals one sign or syllable for a digit or a power of ten, which `_positional` reads.
+# These write numerals one sign or syllable for a digit or a power of ten, which `Numerals` reads.
 _POSITIONAL_LANGUAGES: Final = frozenset({"ja", "ko", "th"})
 _CONVERTER_FAULTS: Final = (ArithmeticError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError)
 """What num2words raises for a number or form that a language lacks."""
@@ -606,7 +615,8 @@ _VAGUE_SCALES: Final = frozenset({"m", "mm", "b"})
 """Abbreviations that stand for metres and bytes as well."""
 _POINTS: Final = _words(
     "point dot komma comma virgule coma punto virgola vírgula ponto koma przecinek pilkku egész virgül punt kablelis "
-    "komats zapeta celá celých celih nöqtə запятая кома коска целых целая цілих ціла κόμμα phẩy נקודה فاصلة ممیز दशमलव দশমিক"
+    "komats zapeta celá celých celih nöqtə запятая кома коска целых целая цілих ціла κόμμα נקודה فاصلة ممیز "
+    "दशमलव দশমিক"
 ) | {"phẩy"}
 """What is said between a number and its decimals."""
 _FRACTIONS: Final = dict(
@@ -629,7 +639,7 @@ _FEWEST_CLAIMED_ORDINAL: Final = 4
 """Ordinals below it mostly list: "first", "second", "third"."""
 
 
-@cache
+@lru_cache(maxsize=128)
 def _number_words(language: str) -> NumberWords:
     """Return how `language` says numbers. It takes a fifth of a second once, and some languages are not known."""
     phrases: dict[str, int] = {}
@@ -740,16 +750,16 @@ def _bare(phrases: Mapping[str, int], language: str) -> Iterator[tuple[str, int]
 
 
 def _inflected(phrases: Mapping[str, int]) -> dict[str, str]:
-    """Return the stems of number words, without their last vowel, that belong to one value only."""
+    """Return the stems of number words, without one or two last vowels, that belong to one value only."""
     stems: dict[str, str] = {}
     for word, value in phrases.items():
-        stem = word[:-1] if word[-1:] in _LAST_VOWELS else word
+        stem = word[:-2] + word[-2:].rstrip(_LAST_VOWELS)
         if len(stem) >= _SHORTEST_NUMBER_STEM and phrases[stems.setdefault(stem, word)] != value:
             stems[stem] = ""
     return {stem: word for stem, word in stems.items() if word}
 
 
-_LAST_VOWELS: Final = frozenset("aeiouyаеиоуыэюяьαειουη")  # noqa: RUF001 - of three alphabets
+_LAST_VOWELS: Final = "aeiouyаеиоуыэюяьαειουη"  # noqa: RUF001 - of three alphabets
 _SHORTEST_NUMBER_STEM: Final = 4
 
 # What parts of a text say as numbers.
@@ -996,7 +1006,7 @@ def _positional_numbers(text: str) -> set[str]:
 
 # What a sentence claims as numbers.
 
-_DATE: Final = re.compile(r"(?<![\d.])(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})(?![\d]|[.,]\d)")
+_DATE: Final = re.compile(rf"(?<![\d{_SEPARATOR}])(\d{{1,4}})([./-])(\d{{1,2}})\2(\d{{1,4}})(?!\d|[{_SEPARATOR}]\d)")
 _HALF_DAY: Final = 12
 _CLOCK: Final = re.compile(r"\s?(?:[ap]\.?\s?m\b|uhr\b|h\b|시|[点點時时])", re.IGNORECASE)
 
@@ -1234,13 +1244,17 @@ _LONGEST_UNIT: Final = 3
 """Letters of a unit after a number: km, GB, EUR."""
 
 
-def _is_label(text: str, label: Token, number: Token) -> bool:
-    """Tell whether two tokens are a label such as "Speaker 2" or "SPEAKER_02"."""
-    return number.is_number and number.start - label.end <= _FARTHEST_LETTER and _fold(label.text) in _LABELS
+def _is_label(label: Token, number: Token) -> bool:
+    """Tell whether two tokens may be a label such as "Speaker 2", "speaker two" or "SPEAKER_02"."""
+    return number.start - label.end <= _FARTHEST_LETTER and _fold(label.text) in _LABELS
 
 
-def _label(number: str) -> str:
-    return _canonical(_ascii_digits(number))
+def _label_numbers(number: Token, tables: Iterable[NumberWords]) -> set[str]:
+    """Return the keys of the number of a label, in digits or one word."""
+    if number.is_number:
+        return {_canonical(_ascii_digits(number.text))}
+    words = {table.canonical(number.text, _fold(number.text), strict=True): table for table in tables}
+    return {str(table.phrases[word]) for word, table in words.items() if word in table.phrases}
 
 
 def _names(text: str, tokens: Sequence[Token], language: str) -> Iterator[int]:
@@ -1374,10 +1388,13 @@ def _is_titled(text: str, tokens: Sequence[Token]) -> bool:
         capitalized += _is_capitalized(token)
         row = row + 1 if _is_capitalized(token) else 0
         longest = max(longest, row)
-    return longest >= _FEWEST_WORDS and capitalized >= words * _TITLED_SHARE
+    if longest >= _FEWEST_WORDS:
+        return capitalized >= words * _TITLED_SHARE
+    return capitalized == words >= _FEWEST_TITLED and longest == words
 
 
 _FEWEST_WORDS: Final = 4
+_FEWEST_TITLED: Final = 3
 _TITLED_SHARE: Final = 0.8
 _SHORTEST_FIRST_NAME: Final = 3
 _SHORTEST_KATAKANA: Final = 3
@@ -1455,11 +1472,27 @@ _FARTHEST_ARTICLE: Final = 3
 
 def _joined(text: str, tokens: Sequence[Token], index: int) -> Iterator[str]:
     """Yield a name written together with the word before it or after it, and an abbreviation without its dots."""
-    for first, second in ((index - 1, index), (index, index + 1)):
-        if first >= 0 and second < len(tokens):
-            between = text[tokens[first].end : tokens[second].start]
-            if len(between) <= _FARTHEST_LETTER and not between.strip(_NAME_GLUE):
-                yield _fold(tokens[first].text) + _fold(tokens[second].text)
+    first = last = index
+    if len(tokens[index].text) == 1:
+        while (
+            index - first < _LONGEST_ABBREVIATION and first > 0 and _is_dotted(text, tokens[first - 1], tokens[first])
+        ):
+            first -= 1
+        while (
+            last - index < _LONGEST_ABBREVIATION
+            and last + 1 < len(tokens)
+            and _is_dotted(text, *tokens[last : last + 2])
+        ):
+            last += 1
+        yield "".join(_fold(token.text) for token in tokens[first : last + 1])
+    for first, second in pairwise(range(max(index - 1, 0), min(index + 2, len(tokens)))):
+        between = text[tokens[first].end : tokens[second].start]
+        if len(between) <= _FARTHEST_LETTER and not between.strip(_NAME_GLUE):
+            yield _fold(tokens[first].text) + _fold(tokens[second].text)
+
+
+def _is_dotted(text: str, first: Token, second: Token) -> bool:
+    return len(first.text) == len(second.text) == 1 and text[first.end : second.start] == "."
 
 
 _NAME_GLUE: Final = " .-'’"  # noqa: RUF001 - the typographic apostrophe is meant

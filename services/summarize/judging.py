@@ -7,7 +7,7 @@ much (see `salience`).
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 from services.summarize.faithfulness import Evidence
 from services.summarize.languages import is_written_in
@@ -111,12 +111,22 @@ def _likeness(words: frozenset[str], others: frozenset[str]) -> float:
     return len(words & others) / len(words | others)
 
 
-def different(units: Sequence[str]) -> list[str]:
+class Distinct:
+    """Tells whether something has been said before, but for capitals and punctuation."""
+
+    def __init__(self) -> None:
+        self._said = set[str]()
+
+    def add(self, unit: str) -> bool:
+        """Take a unit; return whether it is the first of its kind."""
+        plain = _plain(unit)
+        if plain in self._said:
+            return False
+        self._said.add(plain)
+        return True
+
+
+def different(units: Iterable[str]) -> list[str]:
     """Return the units without those that say what an earlier one says."""
-    kept = list[str]()
-    seen = set[str]()
-    for unit in units:
-        if _plain(unit) not in seen:
-            seen.add(_plain(unit))
-            kept.append(unit)
-    return kept
+    distinct = Distinct()
+    return [unit for unit in units if distinct.add(unit)]

@@ -129,7 +129,7 @@ SHORTEST_FOREIGN_SENTENCE: Final = 5
 
 _ENGLISH: Final = "en"
 
-# By the first word of a letter's Unicode name. The first language is what too short a text is taken for.
+# By the first word of a letter's Unicode name.
 _LANGUAGES_OF_SCRIPT: Final[Mapping[str, tuple[str, ...]]] = {
     "HANGUL": ("ko",),
     "CJK": ("zh", "ja"),
@@ -166,6 +166,7 @@ _LETTERS_PER_CHARACTER: Final[Mapping[str, int]] = {"CJK": 3, "HIRAGANA": 2, "KA
 _KANA: Final = ("HIRAGANA", "KATAKANA")
 
 _PRIOR_WEIGHT: Final = 3.0
+"""Weight of a language's rank, in log-likelihood: two words outweigh it, and names alone hardly do."""
 
 _LEAST_KANA: Final = 0.1
 """Share of kana in Han and kana from which they are Japanese, where half or more is usual: Chinese quotes a name."""

@@ -23,7 +23,7 @@ from services.runtime.fair_queue import Request
 from services.summarize import prompts
 from services.summarize.draft import Draft
 from services.summarize.faithfulness import Evidence
-from services.summarize.judging import Judge, different, is_same_task
+from services.summarize.judging import Distinct, Judge, different, is_same_task
 from services.summarize.languages import is_written_in, language_of
 from services.summarize.parts import Part, split_parts
 from services.summarize.salience import SHORTEST, rank
@@ -336,11 +336,11 @@ class _Work:
             material = await self._fitting(notes[group.first : group.end])
             return await self._compose(material, self._style, _UNITS_OF_A_GROUP[self._style])
 
-        sections = list[Section]()
+        sections, distinct = list[Section](), Distinct()
         writing = [asyncio.ensure_future(write(group)) for group in groups]
         try:
             for group in writing:
-                units = different([*(section.text for section in sections), *await group])[len(sections) :]
+                units = [unit for unit in await group if distinct.add(unit)]
                 if self._style is Style.DETAILED:
                     units = [self._space.join(units)] if units else []
                 for unit in units:
@@ -354,12 +354,12 @@ class _Work:
     async def _unsaid_tasks(self, notes: Sequence[Note], sections: Sequence[Section]) -> list[Section]:
         """Add the tasks among the notes that the summary does not mention: they are what is missed most."""
         mentioned = {number for section in sections for number in section.sentences}
-        added = list[Section]()
+        added, distinct = list[Section](), Distinct()
         for note in notes:
             number = note.sentences[0]
             if note.kind is NoteKind.TASK and self._is_task(number, LISTED_TASK) and number not in mentioned:
                 unit = await self._in_wanted_language(note.text)
-                if len(different([*(section.text for section in added), unit])) > len(added):
+                if distinct.add(unit):
                     self._show_unit(unit)
                     added.append(Section(f"- {unit}" if self._style.is_list else unit, (number,)))
         return added
@@ -451,11 +451,11 @@ class _Work:
     async def _list_tasks(self) -> list[Section]:
         numbers = [number for number in range(len(self._sentences)) if self._is_task(number, LISTED_TASK)]
         writing = [asyncio.ensure_future(self._item(number)) for number in numbers]
-        sections = list[Section]()
+        sections, distinct = list[Section](), Distinct()
         try:
             for number, item in zip(numbers, writing, strict=True):
                 text = await item
-                if len(different([*(section.text for section in sections), text])) > len(sections):
+                if distinct.add(text):
                     self._show_unit(text)
                     sections.append(Section(f"- {text}", (number,)))
         finally:

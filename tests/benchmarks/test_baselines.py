@@ -8,7 +8,7 @@ import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from benchmarks.baselines import diarize_turns, largest_overlap
+from benchmarks.baselines import PlainGenerate, diarize_turns, largest_overlap
 from benchmarks.scoring import Utterance
 from benchmarks.server import ServerError
 from services.edge.transcript import Segment, Turn, Word
@@ -70,3 +70,51 @@ def test_each_word_goes_to_the_largest_overlap_or_to_nobody() -> None:
         Utterance("1", "three", 2.0, 3.0),
         Utterance("unknown", "four", 5, 6),
     ]
+
+
+@pytest.fixture(scope="module")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=50,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        eos_token_id=list(range(25)),
+        pad_token_id=0,
+    )
+    folder = tmp_path_factory.mktemp("tiny")
+    model: Any = Qwen2ForCausalLM(config)
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.slow
+def test_plain_generate_writes_on_when_a_text_ends_and_alone_as_in_a_batch(tiny_model: Path) -> None:
+    plain = PlainGenerate(tiny_model)
+    prompts = [[1, 2, 3, 4], [30, 31, 32, 33]]
+
+    together = plain.write(prompts, 12)
+    alone = [plain.write([prompt], 12).tokens[0] for prompt in prompts]
+
+    assert [len(tokens) for tokens in together.tokens] == [12, 12]
+    # Half of all tokens end a text: these would not be there.
+    assert any(token < 25 for tokens in together.tokens for token in tokens[:-1])
+    assert together.tokens == alone
+    assert together.first_seconds > 0
+
+
+@pytest.mark.slow
+def test_the_penalty_of_plain_generate_is_on_what_was_written_only(tiny_model: Path) -> None:
+    plain = PlainGenerate(tiny_model)
+    prompt = [7, 8, 9, 10]
+
+    free, penalized = plain.write([prompt], 20).tokens[0], plain.write([prompt], 20, penalty=1e6).tokens[0]
+
+    assert penalized[0] == free[0]
+    assert len(set(penalized)) == 20 > len(set(free))
