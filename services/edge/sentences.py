@@ -4,22 +4,13 @@ A closing mark is most of it, but not all: "Mr." and "U.S." end in one too, and 
 What is not sure is no end: a sentence that goes on for too long does less harm than one that is cut in two.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
 
 from services.edge.transcript import Word
-from services.text.punctuation import ends_sentence
+from services.text import punctuation
 
 SENTENCE_PAUSE_SECONDS = 1.0
 """A pause that ends a sentence, whatever the punctuation."""
-
-# A letter or a small number alone, letters parted by dots, and the titles that stand before names: "J. S. Bach",
-# German "am 3. Mai", "the U.S. Army", "Dr. Who". Whisper writes them so; other abbreviations it writes out.
-_ABBREVIATION: Final = re.compile(
-    r"(?:[^\W\d_]|\d{1,2}|(?:[^\W\d_]\.)+[^\W\d_]|mrs?|ms|drs?|prof|st|jr|sra?|mme|vs)\.",
-    re.IGNORECASE,
-)
 
 
 def pauses(word: Word, following: Word) -> bool:
@@ -36,9 +27,7 @@ def closes_sentence(word: Word, following: Word | None) -> bool:
     """
     if following is None or pauses(word, following):
         return True
-    if not ends_sentence(word.text) or following.text.lstrip()[:1].islower():
-        return False
-    return _ABBREVIATION.fullmatch(word.text.strip()) is None or word.text.strip() == "I."
+    return punctuation.closes_sentence(word.text, following.text)
 
 
 def sentence_ends(words: Sequence[Word]) -> list[bool]:

@@ -12,13 +12,14 @@ from collections.abc import Collection, Iterable
 from services.summarize.faithfulness import Evidence
 from services.summarize.languages import is_written_in
 
-LEAST_SUPPORT = 0.6
+LEAST_SUPPORT = 0.5
 """Share of a sentence's content that must be in the source, where both are in one language."""
 
 LONGEST = 400
 """Characters of a sentence or line; what is longer is no summary."""
 
 _ALIKE = 0.75
+_KEPT = 0.6
 _NO_STATEMENT = ("?", "？", "؟", "՞", ":", "：")  # noqa: RUF001 - of several scripts
 _WORD = re.compile(r"\w+")
 
@@ -96,7 +97,7 @@ def is_same_task(said: str, item: str, language: str) -> bool:
     first = _WORD.search(without_speaker.casefold())
     if first is None or first[0] not in _WORD.findall(item.casefold()):
         return False
-    return not back.unsupported(without_speaker) and back.support(without_speaker) >= LEAST_SUPPORT
+    return not back.unsupported(without_speaker) and back.support(without_speaker) >= _KEPT
 
 
 def _words(text: str) -> frozenset[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby
 
-from services.text.punctuation import ends_clause, ends_sentence
+from services.text.punctuation import closes_sentence, ends_clause
 
 LONGEST_SENTENCE = 240
 """Characters of a sentence, about; what has no full stops is cut at commas and words."""
@@ -17,7 +17,6 @@ LONGEST_SPEAKER = 40
 # No space follows the colon of China and Japan; so it counts behind what is short only.
 _LABEL = re.compile(r"([^\W\d_][^:：]{0,38}?) ?[:：] |([^\W\d_][^:：]{0,11})：")  # noqa: RUF001
 _MOST_LABEL_WORDS = 4
-_ABBREVIATION = re.compile(r"(?:\W*(?:\w|[A-Z]\w{0,3}|\w\.\w|[Nn]o|etc|vs|bzw|ca|usw))\.")
 _UNSPACED_END = re.compile(r"[。！？]+[\"'”’»)」』】]*")  # noqa: RUF001 - the marks of China and Japan
 _UNSPACED_COMMAS = "，、；"  # noqa: RUF001 - as above
 # Thai to Tibetan, Burmese, Khmer, kana and Han: where no spaces are put, every letter is taken for a word.
@@ -170,7 +169,7 @@ def _at_full_stops(words: Sequence[str]) -> Iterator[str]:
     for place, word in enumerate(words):
         begun.append(word)
         following = words[place + 1] if place + 1 < len(words) else ""
-        if ends_sentence(word) and not (_ABBREVIATION.fullmatch(word) and following) and not following[:1].islower():
+        if closes_sentence(word, following):
             yield " ".join(begun)
             begun = []
     if begun:

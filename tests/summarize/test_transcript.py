@@ -106,7 +106,7 @@ def test_a_text_however_long_without_any_full_stop_or_space_is_cut(unit: str) ->
         ("Dr. Smith sees J. S. Bach at 3.30 p.m. today.", ["Dr. Smith sees J. S. Bach at 3.30 p.m. today."]),
         ("Am 3. Mai kommt Herr Müller. Er bleibt.", ["Am 3. Mai kommt Herr Müller.", "Er bleibt."]),
         ("the price is 5. we agreed", ["the price is 5. we agreed"]),
-        ("we pay them etc. And so on. we leave", ["we pay them etc. And so on. we leave"]),
+        ("we pay them etc. And so on. we leave", ["we pay them etc.", "And so on. we leave"]),
         ('He said: "We leave tomorrow." Nobody came.', ['He said: "We leave tomorrow."', "Nobody came."]),
         ("報告書を送ります。金曜日まで？はい。", ["報告書を送ります。", "金曜日まで？", "はい。"]),  # noqa: RUF001
         ("他说：「明天走。」没有人来。", ["他说：「明天走。」", "没有人来。"]),  # noqa: RUF001

@@ -1,6 +1,6 @@
 import pytest
 
-from services.text.punctuation import closes, ends_clause, ends_sentence, opens
+from services.text.punctuation import closes, closes_sentence, ends_clause, ends_sentence, opens
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,20 @@ def test_marks_know_which_side_they_belong_to() -> None:
     assert closes(") ")
     assert not closes("word")
     assert not closes("")
+
+
+@pytest.mark.parametrize(
+    ("word", "following", "closes"),
+    [
+        ("done.", "Then", True),
+        ("done.", "then", False),
+        ("Good.", "I", True),
+        ("Dr.", "Okafor", False),
+        ("3.", "Mai", False),
+        ("U.S.", "Army", False),
+        ("I.", "You", True),
+        ("done", "Then", False),
+    ],
+)
+def test_a_sentence_ends_at_its_mark_but_not_at_an_abbreviation(word: str, following: str, *, closes: bool) -> None:
+    assert closes_sentence(word, following) is closes
