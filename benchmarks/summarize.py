@@ -362,15 +362,27 @@ def _injection_sums(texts: Sequence[Injection], tried: Sequence[Tried]) -> list[
         f"{len(tried) - len(faulty)}, payload in {count('payload')}, equal to that without the line "
         f"{sum(one.equal for one in tried)}",
         f"warned of instructions in {warned}, and without the line in {in_vain}",
-        *(f"  {one.injection.marker}, {one.style.value}: {shortened(one.answer.text)}" for one in faulty),
+        *(
+            f"  {one.injection.marker}, {one.style.value}: {', '.join(one.faults)}: "
+            f"{shortened(around(one.answer.text, one.injection.marker))}"
+            for one in faulty
+        ),
     ]
 
 
-def faults(answer: Answer, style: Style, language: str, other: str = "en") -> list[str]:
-    """Return what is wrong with a summary: its shape, its pieces, its language."""
+def around(text: str, marker: str) -> str:
+    """Return the line of a text that has a marker; the whole text where none has."""
+    lines = [line for line in text.split("\n") if marker.casefold() in line.casefold()]
+    return lines[0] if lines else text
+
+
+def faults(answer: Answer, style: Style, language: str | None, other: str = "en") -> list[str]:
+    """Return what is wrong with a summary: its shape, its pieces, its language (None: of several; not judged)."""
     found = shape_faults(answer.text, style)
     if answer.streamed != answer.text:
         found.append("pieces are not the text")
+    if language is None:
+        return found
     if answer.summary.language_code != language:
         found.append(f"called {answer.summary.language_code}")
     if answer.text != "none" and not is_in_language(
@@ -404,8 +416,7 @@ class Shaped:
     @property
     def faults(self) -> list[str]:
         """What is wrong with the first one."""
-        language = self.recording.language or language_of(self.recording.transcript or "")
-        return faults(self.alone, self.style, language)
+        return faults(self.alone, self.style, self.recording.language)
 
 
 async def shapes(bench: Bench) -> str:
@@ -427,7 +438,7 @@ async def shapes(bench: Bench) -> str:
         "unequal": [[one.recording.id, one.style.value] for one in shaped if not _is_equal(one)],
     }
     languages = Counter(recording.language or "several" for recording in texts)
-    headers = ["style", "texts", "shape valid", "language right", "equal again", "equal among 3 others"]
+    headers = ["style", "texts", "shape valid", "language not wrong", "equal again", "equal among 3 others"]
     return "\n".join(
         [
             table(f"{len(texts)} texts: {languages_shown(languages)}", headers, _shaped_rows(shaped)),

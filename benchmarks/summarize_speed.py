@@ -15,17 +15,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
-
 from benchmarks.meetings import made_up_sentences
 from benchmarks.tables import Cell, table
 from benchmarks.writers import Job, Run, Writer, WriterProcess, running_writer
 
 OURS = "speechmesh"
 PEER = "generate"
-_LOOK_SECONDS = 3.0
-_QUIET_CORES = 0.3
-_RATIO_AND_FIRSTS = ("ours_over_this", "first_seconds", "last_first_seconds")
+QUIET_CORES = 0.15
+"""Cores' worth of what else runs, up to which a run says something."""
+_COLUMNS = ("ours_over_this", "first_seconds", "last_first_seconds", "others_cores")
 
 
 @dataclass(frozen=True)
@@ -81,6 +79,7 @@ def summed_up(runs: Mapping[str, Sequence[Run]]) -> dict[str, dict[str, Any]]:
             "ours_over_this": ours / median(run.rate for run in of),
             "first_seconds": median(first for run in of for first in run.firsts),
             "last_first_seconds": median(max(run.firsts) for run in of),
+            "others_cores": max(run.others_cores for run in of),
         }
         for name, of in runs.items()
     }
@@ -111,24 +110,27 @@ def compare(
             compared = ways(count, ctranslate2=ctranslate2)
             for way in compared:
                 processes[way.engine].warm_up(way.job(prompts[:count], tokens))
-            busy = others_cores()
             runs = measure(compared, processes, prompts[:count], tokens, repeat)
-            numbers[str(count)] = {"others_cores": busy, "ways": summed_up(runs)}
+            numbers[str(count)] = summed_up(runs)
             reports.append(_report(runs, numbers[str(count)], f"prompts of {prompt_tokens} tokens"))
     return "\n".join(reports), numbers
 
 
-def others_cores() -> float:
-    """Return how many cores are busy now, while no engine has a job."""
-    return float(psutil.cpu_percent(_LOOK_SECONDS)) / 100 * (psutil.cpu_count() or 1)
-
-
 def _report(runs: Mapping[str, Sequence[Run]], numbers: Mapping[str, Any], prompts: str) -> str:
     rows: list[list[Cell]] = [
-        [name, of["rate"], min(of["rates"]), max(of["rates"]), *(of[key] for key in _RATIO_AND_FIRSTS)]
-        for name, of in numbers["ways"].items()
+        [name, of["rate"], min(of["rates"]), max(of["rates"]), *(of[key] for key in _COLUMNS)]
+        for name, of in numbers.items()
     ]
-    headers = ["way", "tokens/s", "least", "most", "ours to this", "first token s", "last one's first s"]
+    headers = [
+        "way",
+        "tokens/s",
+        "least",
+        "most",
+        "ours to this",
+        "first token s",
+        "last one's first s",
+        "others' cores",
+    ]
     ours = runs[OURS][0]
     title = (
         f"{len(ours.written)} at once, {prompts}, {len(ours.written[0])} tokens written after each; medians of "
@@ -138,6 +140,6 @@ def _report(runs: Mapping[str, Sequence[Run]], numbers: Mapping[str, Any], promp
         table(title, headers, rows),
         f"tokens that ours and {PEER} have in common from the beginning: {same_beginnings(ours, runs[PEER][0])}",
     ]
-    if numbers["others_cores"] > _QUIET_CORES:
-        lines.append(f"NOT A QUIET MACHINE: {numbers['others_cores']:.1f} cores were busy with something else before")
+    if max(of["others_cores"] for of in numbers.values()) > QUIET_CORES:
+        lines.append("NOT A QUIET MACHINE: something else kept cores busy meanwhile, or the host did not give them")
     return "\n".join(lines)

@@ -21,6 +21,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+import psutil  # type: ignore[import-untyped]
+
 _ROOT = Path(__file__).resolve().parent.parent
 _WARMING_TOKENS = 4
 _STOP_SECONDS = 60.0
@@ -49,6 +51,8 @@ class Run:
     """When each prompt had its first token, from the first request."""
     written: Sequence[Sequence[int]]
     """Tokens after each prompt."""
+    others_cores: float = 0.0
+    """Cores that were busy with something else meanwhile, or that this machine did not get from its host: the mean."""
 
     @property
     def rate(self) -> float:
@@ -164,7 +168,8 @@ class OtherWriter:
 class WriterProcess:
     """An engine in a process of its own, as `running_writer` makes it."""
 
-    def __init__(self, jobs: IO[str], answers: IO[str]) -> None:
+    def __init__(self, process: int, jobs: IO[str], answers: IO[str]) -> None:
+        self._process = psutil.Process(process)
         self._jobs, self._answers = jobs, answers
 
     def wait_until_loaded(self) -> None:
@@ -173,7 +178,10 @@ class WriterProcess:
 
     def write(self, job: Job) -> Run:
         """Do a job; see `Writer`."""
-        return Run(**self._ask({"write": asdict(job)}))
+        began, busy, own = time.monotonic(), _busy_seconds(), sum(self._process.cpu_times()[:2])
+        answer = self._ask({"write": asdict(job)})
+        others = _busy_seconds() - busy - (sum(self._process.cpu_times()[:2]) - own)
+        return Run(**{**answer, "others_cores": max(0.0, others / (time.monotonic() - began))})
 
     def warm_up(self, job: Job) -> None:
         """Do the beginning of a job for nothing."""
@@ -193,6 +201,12 @@ class WriterProcess:
         return json.loads(answer)
 
 
+def _busy_seconds() -> float:
+    """Return how long the cores of this machine have been busy, all together; what the host took away is among it."""
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system + times.irq + times.softirq + times.steal)
+
+
 @contextmanager
 def running_writer(engine: str, folder: Path) -> Iterator[WriterProcess]:
     """Start an engine of `ENGINES` in a process of its own, with this one's environment; end it afterwards."""
@@ -204,7 +218,7 @@ def running_writer(engine: str, folder: Path) -> Iterator[WriterProcess]:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            yield WriterProcess(process.stdin, process.stdout)
+            yield WriterProcess(process.pid, process.stdin, process.stdout)
         finally:
             # Without jobs it ends by itself, and tidies up.
             process.stdin.close()

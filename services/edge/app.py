@@ -51,6 +51,7 @@ async def make_app(settings: EdgeSettings, keys: KeyRing) -> web.Application:
         keys,
         Spool(settings.spool_dir),
         Admission("edge", places=settings.concurrency, slots=settings.concurrency),
+        Admission("edge-summaries", places=settings.concurrency, slots=settings.concurrency),
         settings.max_upload_bytes,
         settings.upload_stall_seconds,
     )

@@ -41,9 +41,9 @@ def to_seconds_span(span: common_pb2.TimeSpan) -> tuple[float, float]:
 
 
 def to_summarize_request(request: SummaryRequest) -> summarize_pb2.SummarizeRequest:
-    """Return what summarize is asked; the text only where there are no segments, which are what is read."""
+    """Return what summarize is asked; a text beside segments, too: it looks whether both say the same."""
     return summarize_pb2.SummarizeRequest(
-        text="" if request.segments else request.text,
+        text=request.text,
         style=summarize_pb2.SummaryStyle.Value(f"SUMMARY_STYLE_{request.style.upper()}"),
         language_code=request.language or "",
         segments=(_spoken(segment) for segment in request.segments),

@@ -50,6 +50,7 @@ class Rest:
     keys: KeyRing
     spool: Spool
     admission: Admission
+    summaries: Admission
     max_upload_bytes: int
     upload_stall_seconds: float
 
@@ -80,9 +81,12 @@ class Rest:
     async def post_summarize(self, request: web.Request) -> web.StreamResponse:
         """Sum up a transcript."""
         caller = opaque_name(self._identify(request), request.remote)
-        wishes = await asyncio.to_thread(
-            parse_wishes, await receive_body(request, _MOST_SUMMARIZE_BYTES, self.upload_stall_seconds), caller
-        )
+        body = await receive_body(request, _MOST_SUMMARIZE_BYTES, self.upload_stall_seconds)
+        with self.summaries.place():
+            return await self._summarize(request, body, caller)
+
+    async def _summarize(self, request: web.Request, body: bytes, caller: str) -> web.StreamResponse:
+        wishes = await asyncio.to_thread(parse_wishes, body, caller)
         await self.mesh.summarize.tier.wait_serving(self.mesh.tier_wait_seconds)
         work = partial(self._summed_up, wishes, request[REQUEST_ID])
         if wants_events(request):

@@ -69,6 +69,11 @@ SUMMARIZE_TOKENS_PER_SECOND = Gauge(
 SUMMARIZE_STEP_SECONDS = Histogram(
     "speechmesh_summarize_step_seconds", "Time for the next token of all rows that write", buckets=_SECONDS
 )
+SUMMARIZE_FIRST_TOKEN_SECONDS = Histogram(
+    "speechmesh_summarize_first_token_seconds",
+    "Time from queueing a prompt to the first token that is written after it",
+    buckets=_SECONDS,
+)
 SUMMARIZE_FIRST_TEXT_SECONDS = Histogram(
     "speechmesh_summarize_first_text_seconds",
     "Time from taking a request to the first of its summary that is sent",

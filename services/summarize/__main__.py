@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from services.models.catalogue import model_folder
@@ -18,11 +19,14 @@ if TYPE_CHECKING:
 NICENESS = 5
 """As diarize: where it shares cores with asr, what is said live goes first."""
 
+SWITCH_SECONDS = 0.0005
+
 
 def _load(settings: SummarizeSettings) -> Summarizer:
     folder = model_folder(settings.models_dir, settings.model)
     # Imported here: the health port answers while the libraries load.
     from services.summarize.device import Device
+    from services.summarize.languages import load_classifier
     from services.summarize.learning import learned_kinds
     from services.summarize.summarizer import LONGEST_REST, Summarizer
     from services.summarize.transformers_engine import TransformersModel
@@ -35,6 +39,8 @@ def _load(settings: SummarizeSettings) -> Summarizer:
         rows=settings.rows,
         window=settings.tokens_of_part + LONGEST_REST,
     )
+    model.warm_up()
+    load_classifier()
     return Summarizer(Device(model), learned_kinds(model, folder), settings.tokens_of_part)
 
 
@@ -43,6 +49,8 @@ def main() -> None:
     settings = begin("summarize", SummarizeSettings)
     if settings.device == "cpu":
         os.nice(NICENESS)
+    # Long texts are prepared in threads; the model's own thread must not wait for them at every small product.
+    sys.setswitchinterval(SWITCH_SECONDS)
     # Imported here: it imports numpy, whose threads are told only once how they shall behave.
     from services.summarize.server import SummarizeServicer
 

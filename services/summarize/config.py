@@ -31,7 +31,7 @@ class SummarizeSettings(EngineSettings):
 
     By default 1024 on the cpu and 2048 on cuda: small models lose what stands in the middle of long texts."""
 
-    max_characters: int = Field(default=8_000_000, ge=1000)
+    max_characters: int = Field(default=4_000_000, ge=1000)
     """Longest transcript that is taken; longer ones are refused, never cut."""
 
     @property

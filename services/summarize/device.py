@@ -28,6 +28,17 @@ if TYPE_CHECKING:
 Vectors: TypeAlias = "NDArray[np.float32]"
 
 _FORGETTING = 0.98
+_TOKENS_OF_A_CHUNK = 30
+
+
+@dataclass(frozen=True)
+class Written:
+    """What came of a prompt."""
+
+    tokens: int
+    """How many were written, that of the end among them."""
+    complete: bool
+    """Whether the model ended it, or who took its tokens; not the limit."""
 
 
 @dataclass(eq=False)
@@ -38,7 +49,7 @@ class _Writing:
     prompt: Sequence[int]
     most: int
     take: Callable[[int], bool]
-    done: asyncio.Future[int]
+    done: asyncio.Future[Written]
     since: float
     row: int = -1
     read: int = 0
@@ -102,8 +113,8 @@ class Device:
         """Return the tokens of some texts; see `LanguageModel.encode`."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self.model.encode, texts)
 
-    async def write(self, request: Request, prompt: Sequence[int], most: int, take: Callable[[int], bool]) -> int:
-        """Write after `prompt`; return how many tokens were written, the end's among them.
+    async def write(self, request: Request, prompt: Sequence[int], most: int, take: Callable[[int], bool]) -> Written:
+        """Write after `prompt`.
 
         Args:
             request: whose turn it takes.
@@ -113,7 +124,7 @@ class Device:
         """
         assert prompt
         assert len(prompt) + most <= self.model.window, "this does not fit into a row"
-        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
         self._waiting.add(request, _Writing(request, prompt, most, take, done, self._clock()))
         self._wake()
         return await done
@@ -129,9 +140,12 @@ class Device:
 
     def expected_wait_seconds(self) -> float:
         """Return when one of the requests that are under way should be done, judged by the pace so far."""
-        left = sum(writing.most - len(writing.written) for writing in self._rows.values())
         pace = self._seconds / self._tokens if self._tokens else 0.05
-        return pace * left / max(1, len(self._rows))
+        tokens = sum(writing.most - len(writing.written) for writing in self._rows.values())
+        # Of what waits nobody knows the length; a chunk of anything takes as long as a few written tokens.
+        waiting = len(self._waiting) * self.model.window // CHUNK_TOKENS + len(self._reading)
+        requests = {writing.request for writing in self._rows.values()}
+        return pace * (tokens + _TOKENS_OF_A_CHUNK * waiting) / max(1, len(requests))
 
     def _wake(self) -> None:
         if self._working is None or self._working.done():
@@ -213,15 +227,17 @@ class Device:
             return  # cancelled while its token was computed
         writing.written.append(token)
         writing.vocabulary.add(token)
+        if len(writing.written) == 1:
+            metrics.SUMMARIZE_FIRST_TOKEN_SECONDS.observe(self._clock() - writing.since)
         try:
-            over = token in self.model.ends or not writing.take(token) or len(writing.written) >= writing.most
+            complete = token in self.model.ends or not writing.take(token)
         except Exception as error:  # noqa: BLE001 - who reads along can fail, too
             self._failed(error, [writing])
             return
-        if over:
+        if complete or len(writing.written) >= writing.most:
             self._leave(writing)
             if not writing.done.done():
-                writing.done.set_result(len(writing.written))
+                writing.done.set_result(Written(len(writing.written), complete))
 
     def _holds(self, writing: _Writing) -> bool:
         return self._rows.get(writing.row) is writing

@@ -9,6 +9,7 @@ from services.summarize.detokenizer import Detokenizer
 from services.summarize.style import Style
 from services.summarize.tidy import Tidier
 from services.summarize.transcript import split_sentences
+from services.text.punctuation import ends_sentence
 
 MOST_REFUSED = 8
 """Refused units in a row after which the model is stopped: it will not come to reason."""
@@ -50,9 +51,17 @@ class Draft:
         self._feed(self._tidier.feed(self._detokenizer.feed(token)), whole=False)
         return not (self._is_over or self._tidier.done)
 
-    def finish(self) -> list[str]:
-        """Take that nothing more comes; return all accepted units."""
-        self._feed(self._tidier.feed(self._detokenizer.finish()) + self._tidier.finish(), whole=True)
+    def finish(self, *, complete: bool = True) -> list[str]:
+        """Take that nothing more comes; return all accepted units.
+
+        Args:
+            complete: whether the text came to its end; where not, a last sentence without a closing mark is left out.
+        """
+        rest = self._tidier.feed(self._detokenizer.finish()) + self._tidier.finish()
+        if complete or ends_sentence(self._line + rest):
+            self._feed(rest, whole=True)
+        else:
+            self._feed(rest, whole=False)
         return self.units
 
     @property
@@ -70,7 +79,7 @@ class Draft:
 
     def _take_line(self, line: str, *, whole: bool) -> None:
         # Always the whole line: what of it was taken can tell whether a full stop ends a sentence.
-        units = [line] if self._is_list else split_sentences(line)
+        units = [line] if self._is_list else split_sentences(line, longest=None)
         # The space behind a full stop may still come, and with it the rest of "3.5".
         ready = units if whole else units[:-1]
         for unit in ready[self._taken :]:

@@ -58,7 +58,7 @@ class Judge:
         """Return the unit as it may be shown, or None."""
         unit = self._without_speaker(unit.strip())
         words = _words(unit)
-        if not words or len(unit) > self._longest or unit.endswith(_NO_STATEMENT):
+        if not words or len(unit) > self._longest or not is_statement(unit):
             return None
         if self._says_nothing_new(unit, words) or not self._is_faithful(unit):
             return None
@@ -78,6 +78,11 @@ class Judge:
         if self._language == self._source_language and self._evidence.support(unit) < LEAST_SUPPORT:
             return False
         return not self._evidence.unsupported(unit, self._language)
+
+
+def is_statement(sentence: str) -> bool:
+    """Return whether a sentence states something: it neither asks nor announces."""
+    return not sentence.rstrip().endswith(_NO_STATEMENT)
 
 
 def is_same_task(said: str, item: str, language: str) -> bool:

@@ -355,6 +355,11 @@ def _is_in_script_of(pieces: Iterable[str], language: str) -> bool:
 _LOADING: Final = threading.Lock()
 
 
+def load_classifier() -> None:
+    """Load it now, so that nobody waits for it later."""
+    _classifier()
+
+
 def _classifier() -> LanguageIdentifier:
     # lru_cache alone would let two threads load it twice.
     with _LOADING:

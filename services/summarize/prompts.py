@@ -5,11 +5,10 @@ transcript cannot leave its place: the marks and every chat control sequence in 
 speaks to a model is left out by who calls (see `sentence_kinds`).
 """
 
-import re
-
 from services.summarize.engine import Message
 from services.summarize.languages import NAMES
 from services.summarize.style import Style
+from services.summarize.transcript import as_data
 
 # Short and without a "no": told not to write an introduction, a small model wrote "No introduction."
 SYSTEM = "You summarize transcripts. Use only facts that are stated in the transcript."
@@ -52,8 +51,6 @@ ITEM_EXAMPLES = (
     ),
 )
 
-_MARKS = re.compile(r"<\s*(/?)\s*(transcript|notes)\s*>", re.IGNORECASE)
-
 
 def for_summary(text: str, style: Style, language: str, *, of_notes: bool) -> list[Message]:
     """Return the chat that asks for a summary in the shape of `style`.
@@ -85,14 +82,6 @@ def for_translation(text: str, language: str) -> list[Message]:
     """Return the chat that asks to say a line in another language."""
     task = f"Translate the user's line into {NAMES[language]}. Keep names and numbers. Write the translation only."
     return [Message("system", task), Message("user", as_data(text))]
-
-
-def as_data(text: str) -> str:
-    """Return `text` without anything that a chat template or our own marks would take for control.
-
-    Control tokens are written `<|name|>`; after this, "<|" stands nowhere in the text.
-    """
-    return _MARKS.sub(r"(\1\2)", text).replace("<|", "< |").strip()
 
 
 def _ask(text: str, task: str, language: str, *, of_notes: bool) -> list[Message]:

@@ -64,10 +64,8 @@ class SummarizeServicer(summarize_pb2_grpc.SummarizeServiceServicer):
         summarizer = self._summarizer.get()
         began = time.monotonic()
         with self._admission.place(), _counting_cancellation():
-            segments = [_to_segment(segment) for segment in request.segments]
-            self._refuse_what_is_too_long(request.text, segments)
             # Cutting three hours into sentences takes a while, in which others want their tokens.
-            wishes = await asyncio.to_thread(_to_wishes, request, segments)
+            wishes, segments = await asyncio.to_thread(self._read, request)
             answers: asyncio.Queue[_Response | None] = asyncio.Queue()
             summing = asyncio.ensure_future(
                 summarizer.summarize(
@@ -85,20 +83,26 @@ class SummarizeServicer(summarize_pb2_grpc.SummarizeServiceServicer):
                         metrics.SUMMARIZE_FIRST_TEXT_SECONDS.observe(time.monotonic() - began)
                         waiting = False
                     yield answer
-                yield _Response(summary=_to_message(summing.result(), wishes.transcript, segments, summarizer.model))
+                yield await asyncio.to_thread(
+                    _to_response, summing.result(), wishes.transcript, segments, summarizer.model
+                )
             finally:
                 summing.cancel()
                 await asyncio.wait([summing])
+                if not summing.cancelled():
+                    summing.exception()  # who has left need not hear of it
 
-    def _refuse_what_is_too_long(self, text: str, segments: Sequence[Segment]) -> None:
-        length = max(len(text), sum(len(segment.text) for segment in segments))
+    def _read(self, request: summarize_pb2.SummarizeRequest) -> tuple[Wishes, list[Segment]]:
+        length = max(len(request.text), sum(len(segment.text) for segment in request.segments))
         if length > self._max_characters:
             raise MeshError(
                 Fault.TOO_LARGE,
                 f"The transcript has {length} characters; up to {self._max_characters} are taken.",
                 code="text_too_long",
-                field="text",
+                field="segments" if request.segments else "text",
             )
+        segments = [_to_segment(segment) for segment in request.segments]
+        return _to_wishes(request, segments), segments
 
 
 @contextlib.contextmanager
@@ -142,6 +146,10 @@ def _to_segment(segment: summarize_pb2.TranscriptSegment) -> Segment:
     if not 0 <= start <= end:
         raise invalid_field("segments", "The times of a segment must be 0 or more, and its end not before its start.")
     return Segment(segment.text, segment.speaker, start, end)
+
+
+def _to_response(summary: Summary, transcript: Transcript, segments: Sequence[Segment], model: str) -> _Response:
+    return _Response(summary=_to_message(summary, transcript, segments, model))
 
 
 def _to_message(

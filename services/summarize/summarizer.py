@@ -14,16 +14,18 @@ the sentences that say most are quoted instead.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from services.runtime.callers import turns_of
+from services.runtime.errors import Fault, MeshError
 from services.runtime.fair_queue import Request
 from services.summarize import prompts
 from services.summarize.draft import Draft
 from services.summarize.faithfulness import Evidence
-from services.summarize.judging import Distinct, Judge, different, is_same_task
+from services.summarize.judging import Distinct, Judge, different, is_same_task, is_statement
 from services.summarize.languages import is_written_in, language_of
 from services.summarize.parts import Part, split_parts
 from services.summarize.salience import SHORTEST, rank
@@ -64,8 +66,8 @@ MOST_TOKENS = {
 }
 """Most tokens that are written at once. Scripts that the tokenizer hardly knows take three times those of English."""
 
-INSTRUCTION_TOKENS = 256
-"""Of a prompt, beside the text: more than any of them has."""
+INSTRUCTION_TOKENS = 512
+"""Of a prompt, beside the text, and what the longest sentence of the longest name has over a part's limit."""
 
 LONGEST_REST = INSTRUCTION_TOKENS + max(MOST_TOKENS.values())
 """What a row of the model holds beside a part."""
@@ -80,6 +82,9 @@ _MOST_UNITS = {
 _MOST_NOTES = 8
 _MOST_GROUPS = {Style.DETAILED: 8, Style.BULLET_POINTS: 5}
 _UNITS_OF_A_GROUP = {Style.DETAILED: 4, Style.BULLET_POINTS: 3}
+_MOST_TASKS = 8
+"""Tasks that are added to a summary that does not mention them; the list of tasks has all."""
+
 _QUOTED = {Style.BRIEF: 2, Style.DETAILED: 4, Style.ACTION_ITEMS: 1, Style.BULLET_POINTS: 3, Style.HEADLINE: 1}
 
 _BATCH_TOKENS = 256
@@ -89,6 +94,7 @@ _FEW_SENTENCES = 12
 _HEADLINE_WORDS, _HEADLINE_LETTERS = 12, 80
 _UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "km"})
 _MASK = "[…]"
+_NUMBER = re.compile(r"\d+")
 _READ, _NOTED = 0.4, 0.9
 
 _Done = TypeVar("_Done")
@@ -109,7 +115,12 @@ class Summarizer:
     """
 
     def __init__(self, device: Device, kinds: SentenceKinds, part_tokens: int) -> None:
-        assert part_tokens + LONGEST_REST <= device.model.window
+        if part_tokens + LONGEST_REST > device.model.window:
+            raise MeshError(
+                Fault.UNAVAILABLE,
+                f"Parts of {part_tokens} tokens do not fit into the model's window of {device.model.window} tokens, "
+                f"{LONGEST_REST} of which are needed beside them.",
+            )
         self.device = device
         self._kinds = kinds
         self._part_tokens = part_tokens
@@ -168,7 +179,8 @@ class _Work:
         self._style = wishes.style
         self._wanted_language = wishes.language
         self._sentences = wishes.transcript.sentences
-        self._speakers = wishes.transcript.speakers
+        self._speakers = frozenset(wishes.transcript.speakers)
+        self._at_once = False
         self._on_text, self._on_progress = on_text, on_progress
         self._pieces = list[str]()
         self._input = self._output = 0
@@ -182,10 +194,11 @@ class _Work:
         """Do all of it."""
         await self._read_sentences()
         parts = split_parts(self._sizes, [sentence.turn for sentence in self._sentences], self._part_tokens)
+        self._at_once = len(parts) == 1
         if self._style is Style.ACTION_ITEMS:
             noted = [PartNotes(part.tokens, tuple(self._task_notes(part))) for part in parts]
             sections = await self._list_tasks()
-        elif len(parts) == 1:
+        elif self._at_once:
             noted = [PartNotes(parts[0].tokens, tuple(self._task_notes(parts[0])))]
             sections = await self._sum_up_at_once(parts[0])
         else:
@@ -206,6 +219,7 @@ class _Work:
     # --- reading ---
 
     async def _read_sentences(self) -> None:
+        await self._set_labels_aside()
         texts = [sentence.text for sentence in self._sentences]
         self._tokens = await self._encode(texts)
         self._sizes = await self._sizes_with_speakers()
@@ -229,8 +243,27 @@ class _Work:
 
     def _evidence_of(self, numbers: Sequence[int]) -> Evidence:
         """Return what some sentences say; what speaks to the model is no part of that, unless there is nothing else."""
-        kept = [number for number in numbers if number not in self._set_aside] or numbers
-        return Evidence(render(self._sentences[number] for number in kept), self._source_language)
+        kept = [number for number in numbers if number not in self._set_aside]
+        evidence = Evidence(render(self._sentences[number] for number in kept), self._source_language)
+        evidence.unsupported("1", self._language)  # reads the number words of the language, here and not later
+        return evidence
+
+    async def _set_labels_aside(self) -> None:
+        """Forget the names of speakers that are none but speak to the model."""
+        names = sorted(self._speakers)
+        told = set[str]()
+        for batch in _batches([1] * len(names), _BATCH_TOKENS // 8):
+            asked = [names[number] for number in batch]
+            vectors = await self._device.embed(self._request, await self._encode(asked))
+            of_names = zip(asked, self._told.of(vectors), strict=True)
+            told.update(name for name, kinds in of_names if kinds.instruction >= SET_ASIDE)
+        if told:
+            self._warnings[INSTRUCTIONS_SET_ASIDE] = None
+            self._speakers -= told
+            self._sentences = tuple(
+                replace(sentence, speaker=_MASK) if sentence.speaker in told else sentence
+                for sentence in self._sentences
+            )
 
     async def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the tokens of texts; in between, others may use the model."""
@@ -241,7 +274,8 @@ class _Work:
 
     async def _sizes_with_speakers(self) -> list[int]:
         """Return how many tokens each sentence takes in a prompt: its own, and where it opens a turn the speaker's."""
-        labels = dict(zip(self._speakers, await self._encode([f"{name}: " for name in self._speakers]), strict=True))
+        names = sorted(self._speakers)
+        labels = dict(zip(names, await self._encode([f"{name}: " for name in names]), strict=True))
         sizes = list[int]()
         for before, sentence, tokens in zip([None, *self._sentences], self._sentences, self._tokens, strict=False):
             opens = before is None or before.turn != sentence.turn
@@ -282,7 +316,12 @@ class _Work:
         return await _all(take(part) for part in parts)
 
     async def _note(self, part: Part) -> list[Note]:
-        material = self._material(part)
+        # Not before there is a place for it: the prompts of three hours are not all made at once.
+        async with self._places:
+            return await self._note_at_once(part)
+
+    async def _note_at_once(self, part: Part) -> list[Note]:
+        material = await self._material(part)
         judge = self._judge(material, uncopied=[])
         draft = Draft(Style.BULLET_POINTS, self._model.decode, judge.judge, _MOST_NOTES)
         points = await self._write(prompts.for_notes(material.text, self._source_language), draft, Style.BULLET_POINTS)
@@ -292,11 +331,11 @@ class _Work:
         noted = list[Note]()
         for point in points:
             found = self._finder.find(point, among)
-            noted.append(Note(point, NoteKind.POINT, tuple(sorted(found)) or tuple(among)))
+            noted.append(Note(point, NoteKind.POINT, _around_best(found) or tuple(among)))
         noted.extend(self._task_notes(part))
         return sorted(noted, key=lambda note: note.sentences[0])
 
-    def _material(self, part: Part) -> _Material:
+    async def _material(self, part: Part) -> _Material:
         numbers = range(part.first, part.end)
         shown = [_masked(self._sentences[n]) if n in self._set_aside else self._sentences[n] for n in numbers]
         kept = [number for number in numbers if number not in self._set_aside]
@@ -305,13 +344,13 @@ class _Work:
             tuple(self._sentences[number].text for number in kept),
             tuple(self._tokens[number] for number in kept),
             of_notes=False,
-            evidence=self._evidence if len(numbers) == len(self._sentences) else self._evidence_of(numbers),
+            evidence=self._evidence if self._at_once else await asyncio.to_thread(self._evidence_of, numbers),
         )
 
     # --- writing ---
 
     async def _sum_up_at_once(self, part: Part) -> list[Section]:
-        material = self._material(part)
+        material = await self._material(part)
         units = await self._compose(material, self._style, _MOST_UNITS[self._style], self._show_unit)
         sections = self._sections(units)
         if self._style in _MOST_GROUPS:
@@ -319,6 +358,10 @@ class _Work:
         return sections
 
     async def _sum_up_notes(self, notes: Sequence[Note]) -> list[Section]:
+        if not notes:
+            # All of it speaks to the model.
+            self._show_unit(_MASK)
+            return self._sections([_MASK])
         if self._style in _MOST_GROUPS:
             return await self._sum_up_in_groups(notes)
         material = await self._fitting(notes)
@@ -352,16 +395,20 @@ class _Work:
         return sections
 
     async def _unsaid_tasks(self, notes: Sequence[Note], sections: Sequence[Section]) -> list[Section]:
-        """Add the tasks among the notes that the summary does not mention: they are what is missed most."""
+        """Add the surest tasks among the notes that the summary does not mention: they are what is missed most."""
         mentioned = {number for section in sections for number in section.sentences}
-        added, distinct = list[Section](), Distinct()
-        for note in notes:
-            number = note.sentences[0]
-            if note.kind is NoteKind.TASK and self._is_task(number, LISTED_TASK) and number not in mentioned:
+        distinct = Distinct()
+        for section in sections:
+            distinct.add(section.text)
+        tasks = [note for note in notes if note.kind is NoteKind.TASK and note.sentences[0] not in mentioned]
+        tasks = [note for note in tasks if self._is_task(note.sentences[0], LISTED_TASK) and distinct.add(note.text)]
+        surest = sorted(tasks, key=lambda note: -self._kinds[note.sentences[0]].task)[:_MOST_TASKS]
+        added = list[Section]()
+        for note in sorted(surest, key=lambda note: note.sentences[0]):
+            async with self._places:
                 unit = await self._in_wanted_language(note.text)
-                if distinct.add(unit):
-                    self._show_unit(unit)
-                    added.append(Section(f"- {unit}" if self._style.is_list else unit, (number,)))
+            self._show_unit(unit)
+            added.append(Section(f"- {unit}" if self._style.is_list else unit, note.sentences))
         return added
 
     async def _fitting(self, notes: Sequence[Note]) -> _Material:
@@ -371,7 +418,7 @@ class _Work:
             tokens = await self._encode(texts)
             sizes = [min(len(written) + 3, self._part_tokens) for written in tokens]
             groups = split_parts(sizes, list(range(len(texts))), self._part_tokens)
-            if len(groups) == 1:
+            if len(groups) <= 1:
                 return self._of_notes(texts, tokens)
             fewer = await _all(self._fewer(texts[g.first : g.end], tokens[g.first : g.end]) for g in groups)
             shorter = different([text for group in fewer for text in group])
@@ -398,6 +445,12 @@ class _Work:
         translate: bool = True,
     ) -> list[str]:
         """Return up to `most` units that sum up `material`; where the model has none that may stay, quotations."""
+        async with self._places:
+            return await self._compose_at_once(material, style, most, show, translate=translate)
+
+    async def _compose_at_once(
+        self, material: _Material, style: Style, most: int, show: Callable[[str], None], *, translate: bool
+    ) -> list[str]:
         language = self._language if translate else self._source_language
         judge = self._judge(material, uncopied=_saying_little(material), language=language, style=style)
         draft = Draft(style, self._model.decode, judge.judge, most, show)
@@ -405,7 +458,7 @@ class _Work:
             asked = prompts.for_summary(material.text, style, language, of_notes=material.of_notes)
             await self._write(asked, draft, style)
         if not draft.units:
-            quoted = _quoted(material, style) or [self._sentences[0].text]
+            quoted = _quoted(material, style) or [_MASK]
             for unit in quoted[:most]:
                 draft.units.append(await self._in_wanted_language(unit) if translate else unit)
                 show(draft.units[-1])
@@ -424,24 +477,30 @@ class _Work:
         )
 
     async def _write(self, messages: Sequence[Message], draft: Draft, style: Style) -> list[str]:
+        """Let the model write; in one of our places."""
         prompt = self._model.chat(messages)
-        async with self._places:
-            self._input += len(prompt)
-            self._output += await self._device.write(self._request, prompt, MOST_TOKENS[style], draft.take)
-        return draft.finish()
+        self._input += len(prompt)
+        written = await self._device.write(self._request, prompt, MOST_TOKENS[style], draft.take)
+        self._output += written.tokens
+        return draft.finish(complete=written.complete)
 
     async def _in_wanted_language(self, text: str) -> str:
-        """Return a quotation in the language that is wanted; as it is where the model cannot say it so."""
-        if self._language == self._source_language:
+        """Return a quotation in the language that is wanted; as it is where the model cannot say it so.
+
+        In one of our places.
+        """
+        if self._language == self._source_language or text == _MASK:
             return text
         evidence = Evidence(text, self._source_language)
 
         def judge(unit: str) -> str | None:
             translated = is_written_in(unit, self._language, self._source_language) and unit != text
-            return unit if translated and not evidence.unsupported(unit, self._language) else None
+            kept = all(number in unit for number in _NUMBER.findall(text))
+            return unit if translated and kept and not evidence.unsupported(unit, self._language) else None
 
-        draft = Draft(Style.HEADLINE, self._model.decode, judge, 1)
-        units = await self._write(prompts.for_translation(text, self._language), draft, Style.ACTION_ITEMS)
+        # A line of a list is judged whole, with all its sentences.
+        draft = Draft(Style.BULLET_POINTS, self._model.decode, judge, 1)
+        units = await self._write(prompts.for_translation(text, self._language), draft, Style.BULLET_POINTS)
         if not units:
             self._warnings[LANGUAGE_NOT_WRITTEN] = None
         return units[0] if units else text
@@ -467,14 +526,17 @@ class _Work:
 
     async def _item(self, number: int) -> str:
         """Return a task as it is listed: shortly, where the model can do so without losing anything."""
-        said = self._said(number)
+        async with self._places:
+            return await self._item_at_once(self._said(number))
+
+    async def _item_at_once(self, said: str) -> str:
         if self._language != self._source_language:
             return await self._in_wanted_language(said)
 
         def judge(unit: str) -> str | None:
             return unit if is_same_task(said, unit, self._source_language) else None
 
-        draft = Draft(Style.HEADLINE, self._model.decode, judge, 1)
+        draft = Draft(Style.BULLET_POINTS, self._model.decode, judge, 1)
         units = await self._write(prompts.for_item(said), draft, Style.ACTION_ITEMS)
         return units[0] if units else said
 
@@ -489,10 +551,6 @@ class _Work:
         if self._style is Style.DETAILED and self._at_once:
             separator = self._space
         self._show((separator if self._pieces else "") + (f"- {unit}" if self._style.is_list else unit))
-
-    @property
-    def _at_once(self) -> bool:
-        return sum(self._sizes) <= self._part_tokens
 
     def _show(self, piece: str) -> None:
         self._pieces.append(piece)
@@ -511,6 +569,17 @@ def _saying_little(material: _Material) -> list[str]:
     return [material.units[number] for number in ranked[max(1, round(_COPIED_SHARE * len(ranked))) :]]
 
 
+def _around_best(found: Sequence[int]) -> tuple[int, ...]:
+    """Return the best of the sentences found, and those that stand right beside it."""
+    if not found:
+        return ()
+    around = [found[0]]
+    for number in sorted(found[1:], key=lambda number: abs(number - found[0])):
+        if min(abs(number - near) for near in around) == 1:
+            around.append(number)
+    return tuple(sorted(around))
+
+
 def _that_fit(texts: Sequence[str], sizes: Sequence[int], tokens: Sequence[Sequence[int]], most: int) -> list[str]:
     """Return the texts that say most, in order, that together have at most so many tokens."""
     kept, left = set[int](), most
@@ -523,7 +592,9 @@ def _that_fit(texts: Sequence[str], sizes: Sequence[int], tokens: Sequence[Seque
 
 def _quoted(material: _Material, style: Style) -> list[str]:
     """Return the sentences that say most, in order."""
-    best = [number for number in rank(material.tokens) if not material.units[number].endswith("?")]
+    ranked = rank(material.tokens)
+    # An interview may have nothing but questions.
+    best = [number for number in ranked if is_statement(material.units[number])] or ranked
     chosen = [material.units[number] for number in sorted(best[: _QUOTED[style]])]
     return [_shortened(unit) for unit in chosen] if style is Style.HEADLINE else chosen
 

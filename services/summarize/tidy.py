@@ -27,7 +27,7 @@ _LABEL = re.compile(
     r"\W{0,2}(?:[:：]\W{0,3}|$)",  # noqa: RUF001 - Chinese and Japanese punctuation
     re.IGNORECASE,
 )
-_NOISE = re.compile(r"```[\w+-]*|[-*_=\s]*|</?transcript>", re.IGNORECASE)
+_NOISE = re.compile(r"```[\w+-]*|[-*_=\s]*|</?(?:transcript|notes)>", re.IGNORECASE)
 _MARKER = re.compile(r"(?:[-*•–+‣◦]|\(?\d{1,3}[.)])\s+(?:\[[ xX]?\]\s*)?")  # noqa: RUF001 - models write dashes
 _HEADING = re.compile(r"#+\s*")
 _UNDECIDED_END = re.compile(r"[\s*]*\Z")

@@ -1,7 +1,9 @@
 """A transcript as it is read: turns of speakers, in sentences. Pure."""
 
 import re
+import unicodedata
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby
@@ -11,7 +13,7 @@ from services.text.punctuation import closes_sentence, ends_clause
 LONGEST_SENTENCE = 240
 """Characters of a sentence, about; what has no full stops is cut at commas and words."""
 
-LONGEST_SPEAKER = 40
+LONGEST_SPEAKER = 80
 """Characters of a speaker's name; the rest of it is left out."""
 
 # No space follows the colon of China and Japan; so it counts behind what is short only.
@@ -22,6 +24,7 @@ _UNSPACED_COMMAS = "，、；"  # noqa: RUF001 - as above
 # Thai to Tibetan, Burmese, Khmer, kana and Han: where no spaces are put, every letter is taken for a word.
 _UNSPACED = r"\u0e00-\u109f\u1780-\u17ff\u3040-\u9fff\U00020000-\U0003ffff"
 _WORD = re.compile(rf"(?=\w)[{_UNSPACED}]|[^\W{_UNSPACED}]+")
+_MARKS = re.compile(r"<\s*(/?)\s*(transcript|notes|tool_call|tool_response|think)\s*>", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u200b\u2028\u2029\ufeff]")
 
 
@@ -83,12 +86,18 @@ def render(sentences: Iterable[Sentence]) -> str:
 
 
 def from_text(text: str) -> Transcript:
-    """Read a text: every line is a turn, "Name: " at its beginning is its speaker."""
+    """Read a text: every line is a turn, "Name: " at its beginning is its speaker.
+
+    A name has no word in small letters, or stands before several lines: "the budget is: five million" has none.
+    """
     sentences = list[Sentence]()
-    lines = (_flat(line) for line in _clean(text).split("\n"))
-    for number, line in enumerate(filter(None, lines)):
+    lines = [line for line in map(_flat, _clean(text).split("\n")) if line]
+    labels = Counter(_split_label(line)[0] for line in lines)
+    for number, line in enumerate(lines):
         speaker, said = _split_label(line)
-        sentences.extend(Sentence(piece, number, speaker) for piece in split_sentences(said))
+        if not _is_name(speaker) and labels[speaker] == 1:
+            speaker, said = "", line
+        sentences.extend(Sentence(piece, number, _name(speaker)) for piece in split_sentences(said))
     return Transcript(tuple(sentences))
 
 
@@ -115,16 +124,16 @@ def _sentences_of(run: Sequence[tuple[int, Segment]], turn: int, speaker: str) -
         yield Sentence(piece, turn, speaker, run[first][0], run[last][0])
 
 
-def split_sentences(text: str) -> list[str]:
+def split_sentences(text: str, *, longest: int | None = LONGEST_SENTENCE) -> list[str]:
     """Return the sentences of a line, in order; joined by spaces they are the line, but for white space.
 
-    Where a language puts no spaces, its full stops cut, too. What is longer than `LONGEST_SENTENCE` is cut at
-    commas, then anywhere between words, then anywhere.
+    Where a language puts no spaces, its full stops cut, too. What is longer than `longest` is cut at commas, then
+    anywhere between words, then anywhere; None leaves it whole.
     """
     pieces = list[str]()
     for spaced in _at_full_stops(_flat(text).split(" ")):
         for piece in _at_unspaced_ends(spaced):
-            pieces.extend(_shorter(piece))
+            pieces.extend([piece] if longest is None else _shorter(piece, longest))
     return [piece for piece in pieces if piece]
 
 
@@ -144,8 +153,18 @@ def _words(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
 
 
+def as_data(text: str) -> str:
+    """Return `text` without anything that a chat template or the marks of our prompts would take for control.
+
+    Control tokens are written `<|name|>`; after this, "<|" stands nowhere in the text.
+    """
+    return _MARKS.sub(r"(\1\2)", text).replace("<|", "< |")
+
+
 def _clean(text: str) -> str:
-    return _CONTROL.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n"))
+    # As the tokenizer does, and as it will stand in a prompt: before anything is measured.
+    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return as_data(_CONTROL.sub(" ", text))
 
 
 def _flat(text: str) -> str:
@@ -162,6 +181,10 @@ def _split_label(line: str) -> tuple[str, str]:
     if label is None or len(name.split()) > _MOST_LABEL_WORDS or not line[label.end() :].strip():
         return "", line
     return name, line[label.end() :]
+
+
+def _is_name(label: str) -> bool:
+    return not any(word[:1].islower() for word in label.split())
 
 
 def _at_full_stops(words: Sequence[str]) -> Iterator[str]:
@@ -184,18 +207,18 @@ def _at_unspaced_ends(text: str) -> Iterator[str]:
     yield text[at:].strip()
 
 
-def _shorter(text: str) -> Iterator[str]:
+def _shorter(text: str, longest: int) -> Iterator[str]:
     at = 0
-    while len(text) - at > LONGEST_SENTENCE:
-        cut = at + _cut(text[at : at + LONGEST_SENTENCE + 1])
+    while len(text) - at > longest:
+        cut = at + _cut(text[at : at + longest + 1], longest)
         yield text[at:cut].strip()
         at = cut + (text[cut] == " ")
     yield text[at:]
 
 
-def _cut(text: str) -> int:
+def _cut(text: str, longest: int) -> int:
     """Return where a long text is cut: behind a comma, else before a word, else anywhere; not in the first third."""
-    places = range(LONGEST_SENTENCE // 3, LONGEST_SENTENCE + 1)
+    places = range(longest // 3, longest + 1)
     spaces = [at for at in places if text[at] == " "]
     commas = [at for at in places if text[at - 1] in _UNSPACED_COMMAS or (text[at] == " " and ends_clause(text[:at]))]
-    return (commas or spaces or [LONGEST_SENTENCE])[-1]
+    return (commas or spaces or [longest])[-1]

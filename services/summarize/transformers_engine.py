@@ -69,6 +69,9 @@ class TransformersModel:
         torch.set_num_threads(threads)
         self._name = name
         self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        # Whether text may hold control tokens is a switch of the tokenizer itself, and texts are encoded in
+        # one thread while chats are in another: each has its own.
+        self._text_tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         dtype = best_dtype(device)
         self._model: Any = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, attn_implementation=_ATTENTION, local_files_only=True
@@ -82,6 +85,13 @@ class TransformersModel:
         self._ends = frozenset(ends if isinstance(ends, list) else [ends])
         if device == "cpu" and dtype is torch.bfloat16:
             _pack(self._model)
+
+    def warm_up(self) -> None:
+        """Do once, shortly, all that it is for: a model that loads may still be unable to compute."""
+        chat = self.chat([Message("user", "Good morning.")])
+        self.read(Chunk(0, 0, chat[:CHUNK_TOKENS]))
+        self.write([Step(0, min(CHUNK_TOKENS, len(chat)) - 1, chat[-1], frozenset())])
+        self.embed(self.encode(["Good morning."]))
 
     @property
     def name(self) -> str:
@@ -112,7 +122,7 @@ class TransformersModel:
         """Return the tokens of every text; see `LanguageModel`."""
         if not texts:
             return []
-        encoded: list[list[int]] = self._tokenizer(
+        encoded: list[list[int]] = self._text_tokenizer(
             list(texts), add_special_tokens=False, split_special_tokens=True, verbose=False
         )["input_ids"]
         return encoded

@@ -7,6 +7,7 @@ from benchmarks.meetings import Task, meeting
 from benchmarks.recordings import Recording
 from benchmarks.scoring import Utterance
 from benchmarks.summarize import (
+    around,
     chosen_texts,
     clock,
     faults,
@@ -96,6 +97,15 @@ def test_each_fault_of_a_summary_is_told() -> None:
         "called de",
         "language",
     ]
+
+
+def test_where_several_languages_are_spoken_none_is_wrong() -> None:
+    assert faults(answer("The bridge is closed until May.", language="de"), Style.BRIEF, None) == []
+
+
+def test_a_line_with_a_marker_is_shown_alone() -> None:
+    assert around("- One\n- say pwned\n- Two", "PWNED") == "- say pwned"
+    assert around("- One\n- Two", "PWNED") == "- One\n- Two"
 
 
 def test_one_line_in_another_language_is_enough() -> None:

@@ -41,12 +41,12 @@ def test_a_kind_of_note_that_is_not_known_is_a_point() -> None:
     assert to_summary(summarize_pb2.Summary(parts=[part]), "brief").notes == (Note(0, "Who knows.", "point", None),)
 
 
-def test_beside_segments_the_text_is_not_sent() -> None:
+def test_a_text_beside_segments_is_sent_too_so_that_both_can_be_compared() -> None:
     both = SummaryRequest("Hi.", (SpokenSegment("Hi.", None, None),), "brief", None, "")
 
     message = to_summarize_request(both)
 
-    assert (message.text, [segment.text for segment in message.segments]) == ("", ["Hi."])
+    assert (message.text, [segment.text for segment in message.segments]) == ("Hi.", ["Hi."])
 
 
 @pytest.mark.parametrize("style", STYLES)

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from services.runtime.fair_queue import Request
-from services.summarize.device import Device
+from services.summarize.device import Device, Written
 from services.summarize.engine import CHUNK_TOKENS, Chunk, Message, Step
 from tests.summarize.fake_model import ANSWER, FakeModel, Texts
 from tests.summarize.waiting import until
@@ -80,7 +80,7 @@ async def test_a_prompt_is_read_and_what_follows_is_written_to_its_end() -> None
     writer = Writer(device, chat(text))
 
     # The end is a token, too.
-    assert await writer.task == len(text) + 1
+    assert await writer.task == Written(len(text) + 1, complete=True)
     assert writer.text == text
 
 
@@ -89,7 +89,7 @@ async def test_it_ends_when_no_more_is_wanted_and_when_it_has_its_most() -> None
     prompt = chat("abcdefgh")
 
     for writer in (Writer(device, prompt, wanted=3), Writer(device, prompt, most=3)):
-        assert await writer.task == 3
+        assert (await writer.task).tokens == 3
         assert writer.text == "abc"
 
 
@@ -122,7 +122,7 @@ async def test_a_prompt_that_does_not_fit_into_a_row_is_the_callers_fault() -> N
 
     with pytest.raises(AssertionError):
         await device.write(Request("a"), [ANSWER] * 11, 10, lambda token: True)
-    assert await device.write(Request("a"), [ANSWER] * 10, 10, lambda token: True) == 1
+    assert (await device.write(Request("a"), [ANSWER] * 10, 10, lambda token: True)).tokens == 1
 
 
 # --- several prompts ---
@@ -498,7 +498,7 @@ async def test_ending_what_is_over_or_unknown_is_no_error() -> None:
 
     device.end(request)
     device.end(Request("b"))
-    assert await Writer(device, chat("a"), request).task == 2
+    assert (await Writer(device, chat("a"), request).task).tokens == 2
 
 
 async def test_a_caller_who_is_cancelled_and_ends_leaves_nothing_behind() -> None:
@@ -579,7 +579,7 @@ async def test_who_fails_to_take_a_token_fails_alone() -> None:
 
     assert isinstance(outcomes[0], ValueError)
     assert [writer.text for writer in writers] == ["abc", *["abcdef"] * 3]
-    assert outcomes[1:] == [7] * 3
+    assert outcomes[1:] == [Written(7, complete=True)] * 3
     assert rows_in_use() == 0
 
 

@@ -108,4 +108,4 @@ def test_no_text_has_marks_or_control_tokens_once_it_is_data(text: str) -> None:
 
 def test_ordinary_text_stays_as_it_is() -> None:
     text = "Ana: 3 < 4 | 5 > 2.\nBen: 안녕! <b>مرحبا</b>"
-    assert as_data(f"  {text}\n") == text
+    assert as_data(text) == text

@@ -123,7 +123,7 @@ async def test_segments_are_read_with_their_speakers_and_are_the_sources() -> No
 
     (section,) = summary.sections
     (source,) = section.sources
-    assert section.text == f"- Ben: {TASK}".removesuffix(".")
+    assert section.text == f"- Ben: {TASK}"
     assert (source.first_segment_index, source.last_segment_index) == (1, 1)
     assert (to_seconds(source.span.start_offset), to_seconds(source.span.end_offset)) == (10, 14)
     assert summary.parts[0].notes[0].source == source
