@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -90,15 +91,20 @@ class OurWriter:
             def ends(self) -> frozenset[int]:
                 return frozenset()
 
-        self._model = Endless(
-            folder.name,
-            folder,
-            device=settings.device,
-            threads=settings.threads_of_one_computation,
-            rows=settings.rows,
-            window=settings.tokens_of_part + LONGEST_REST,
-        )
-        self._device = Device(self._model)
+        def load() -> Endless:
+            return Endless(
+                folder.name,
+                folder,
+                device=settings.device,
+                threads=settings.threads_of_one_computation,
+                rows=settings.rows,
+                window=settings.tokens_of_part + LONGEST_REST,
+            )
+
+        self._thread = ThreadPoolExecutor(1)
+        self._model = self._thread.submit(load).result()
+        # A new one for every job: one that has done it before need not read the prompt again.
+        self._new_device = lambda: Device(self._model, self._thread)
         self._runner = asyncio.Runner()
 
     def write(self, job: Job) -> Run:
@@ -110,6 +116,7 @@ class OurWriter:
     async def _together(self, job: Job) -> Run:
         from services.runtime.fair_queue import Request
 
+        device = self._new_device()
         began = time.monotonic()
         firsts = [0.0] * len(job.prompts)
         written: list[list[int]] = [[] for _ in job.prompts]
@@ -122,8 +129,8 @@ class OurWriter:
                 return True
 
             request = Request(f"caller {number}")
-            await self._device.write(request, prompt, job.tokens, take)
-            self._device.end(request)
+            await device.write(request, prompt, job.tokens, take)
+            device.end(request)
 
         await asyncio.gather(*(one(number, prompt) for number, prompt in enumerate(job.prompts)))
         return Run(time.monotonic() - began, firsts, written)

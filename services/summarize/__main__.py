@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from services.models.catalogue import model_folder
@@ -14,6 +15,7 @@ from services.summarize.config import SummarizeSettings
 from speechmesh.summarize.v1 import summarize_pb2, summarize_pb2_grpc
 
 if TYPE_CHECKING:
+    from services.summarize.sentence_kinds import SentenceKinds
     from services.summarize.summarizer import Summarizer
 
 NICENESS = 5
@@ -31,17 +33,22 @@ def _load(settings: SummarizeSettings) -> Summarizer:
     from services.summarize.summarizer import LONGEST_REST, Summarizer
     from services.summarize.transformers_engine import TransformersModel
 
-    model = TransformersModel(
-        settings.model,
-        folder,
-        device=settings.device,
-        threads=settings.threads_of_one_computation,
-        rows=settings.rows,
-        window=settings.tokens_of_part + LONGEST_REST,
-    )
-    model.warm_up()
+    def load() -> tuple[TransformersModel, SentenceKinds]:
+        model = TransformersModel(
+            settings.model,
+            folder,
+            device=settings.device,
+            threads=settings.threads_of_one_computation,
+            rows=settings.rows,
+            window=settings.tokens_of_part + LONGEST_REST,
+        )
+        model.warm_up()
+        return model, learned_kinds(model, folder)
+
     load_classifier()
-    return Summarizer(Device(model), learned_kinds(model, folder), settings.tokens_of_part)
+    thread = ThreadPoolExecutor(1, thread_name_prefix="summarize-model")
+    model, kinds = thread.submit(load).result()
+    return Summarizer(Device(model, thread), kinds, settings.tokens_of_part)
 
 
 def main() -> None:

@@ -5,9 +5,10 @@ go through the layers as one sequence, so that every weight is read once for all
 at each row by itself (as in Orca: Yu et al. 2022, "selective batching"). `transformers.generate` batches rows
 of one shape that begin and end together; its continuous batching wants a GPU.
 
-Equal requests give equal text, whoever else is served: a step always has as many tokens as there are rows, for
-a matrix product of another shape may be rounded in another order (seen on two cores: one row alone against
-two); attention, row by row, has the shape that its row gives it.
+Equal requests give equal text, whoever else is served: attention, row by row, has the shape that its row gives
+it, and a step is filled up to a number of tokens at which matrix products are rounded as they are with all rows.
+Which numbers those are is tried out at the start: a product of another shape may add in another order (seen on
+two cores: one token alone differs from all other numbers).
 
 On a CPU the weights are packed once into the layout that oneDNN computes in; without that it packs them anew
 in every step, which takes longer than the product (seen: 48 ms a step become 25).
@@ -15,6 +16,7 @@ in every step, which takes longer than the product (seen: 48 ms a step become 25
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
@@ -43,6 +45,8 @@ and does; towards the end, only which word comes next (Skean et al. 2025, "Layer
 EMBEDDING_QUESTION = 'Is this something that somebody has to do? "'
 """What the model reads before a text that it embeds: it then looks for what tells (seen: of tasks among other
 sentences, 1 % of those taken for tasks, it finds 100 % instead of 70 %)."""
+
+_TRIALS = 8
 
 _ATTENTION = "speechmesh_rows"
 
@@ -85,6 +89,7 @@ class TransformersModel:
         self._ends = frozenset(ends if isinstance(ends, list) else [ends])
         if device == "cpu" and dtype is torch.bfloat16:
             _pack(self._model)
+        self._widths = self._safe_widths()
 
     def warm_up(self) -> None:
         """Do once, shortly, all that it is for: a model that loads may still be unable to compute."""
@@ -150,8 +155,8 @@ class TransformersModel:
     def write(self, steps: Sequence[Step]) -> list[int]:
         """Return the next token of every step's row; see `LanguageModel`."""
         spans = tuple(_Span(place, 1, step.position, step.row) for place, step in enumerate(steps))
-        # Always as many tokens as rows; nobody looks at those that fill up.
-        filling = self._rows - len(steps)
+        # Nobody looks at those that fill up.
+        filling = min(width for width in self._widths if width >= len(steps)) - len(steps)
         tokens = [step.token for step in steps] + [0] * filling
         hidden = self._forward(tokens, _positions(spans) + [0] * filling, _Layout(spans, self._cache))
         logits = self._model.lm_head(hidden)[0, : len(steps)].float()
@@ -175,6 +180,26 @@ class TransformersModel:
         layout = _Layout(tuple(spans), self._cache, self._question_memory)
         hidden = self._embedding_layers(tokens, _positions(spans), layout)[0].float()
         return torch.stack([hidden[span.first : span.end].mean(0) for span in spans]).cpu().numpy()
+
+    @torch.inference_mode()
+    def _safe_widths(self) -> tuple[int, ...]:
+        """Return the numbers of tokens of a step that give each the logits that it has with all rows, bit for bit."""
+        candidates = [width for width in (2, 4, 8, 16, 32, 64, 128) if width < self._rows]
+        choose = random.Random(0)
+        for _ in range(_TRIALS):
+            tokens = [choose.randrange(self._model.config.vocab_size) for _ in range(self._rows)]
+            whole = self._logits_apart(tokens)
+            candidates = [
+                width for width in candidates if torch.equal(self._logits_apart(tokens[:width]), whole[:width])
+            ]
+        return (*candidates, self._rows)
+
+    def _logits_apart(self, tokens: Sequence[int]) -> torch.Tensor:
+        """Return the logits after each of some texts of one token, shape (tokens, vocabulary)."""
+        spans = tuple(_Span(place, 1, 0, None) for place in range(len(tokens)))
+        hidden = self._forward(tokens, _positions(spans), _Layout(spans, self._cache))
+        logits: torch.Tensor = self._model.lm_head(hidden)[0]
+        return logits
 
     @property
     def _decoder(self) -> Any:
