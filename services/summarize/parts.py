@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 SHORTEST_LIMIT = 1024
-"""Least limit of a part, in tokens: the longest sentence has fewer in every script, its speaker included."""
+"""Least limit of a part, in tokens: the longest sentence has fewer in every script."""
 
 LEEWAY = 0.2
 """How far from the even cut a turn's beginning is looked for, as a share of a part."""

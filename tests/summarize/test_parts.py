@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.summarize.parts import LEEWAY, SHORTEST_LIMIT, Part, split_parts
+from services.summarize.summarizer import INSTRUCTION_TOKENS
 from services.summarize.transcript import LONGEST_SENTENCE, LONGEST_SPEAKER
 
 LIMIT = 100
@@ -112,6 +113,7 @@ def test_sentences_that_hardly_fit_together_are_cut_as_quickly_as_others() -> No
     assert len(split_parts(sizes, list(range(50_000)), 1024)) == 50_000
 
 
-def test_the_least_limit_takes_the_longest_sentence_and_its_speaker() -> None:
-    # A character has at most four bytes and a token at least one; names in that many are none of this world.
-    assert LONGEST_SENTENCE * 4 + LONGEST_SPEAKER < SHORTEST_LIMIT
+def test_the_least_limit_takes_the_longest_sentence_and_a_prompt_its_speaker_too() -> None:
+    # A character has at most four bytes and a token at least one. No instruction has 150 tokens.
+    assert LONGEST_SENTENCE * 4 + 3 < SHORTEST_LIMIT
+    assert (LONGEST_SENTENCE + LONGEST_SPEAKER) * 4 + 3 + 150 < SHORTEST_LIMIT + INSTRUCTION_TOKENS
