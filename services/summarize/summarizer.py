@@ -41,7 +41,7 @@ from services.summarize.summary import (
     Summary,
     Wishes,
 )
-from services.summarize.transcript import Sentence, render
+from services.summarize.transcript import Sentence, holds_control, render
 
 if TYPE_CHECKING:
     from services.summarize.device import Device
@@ -91,7 +91,7 @@ _BATCH_TOKENS = 256
 _BATCH_SENTENCES = 500
 _COPIED_SHARE = 0.5
 _FEW_SENTENCES = 12
-_HEADLINE_WORDS, _HEADLINE_LETTERS = 12, 80
+_HEADLINE_WORDS, _HEADLINE_LETTERS, _LONGEST_HEADLINE = 12, 80, 100
 _UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "km"})
 _MASK = "[…]"
 _NUMBER = re.compile(r"\d+")
@@ -235,7 +235,9 @@ class _Work:
             self._read.update(batch)
             self._on_progress(_READ * len(self._kinds) / len(self._sentences))
         self._set_aside = frozenset(
-            number for number, kinds in enumerate(self._kinds) if kinds.instruction >= SET_ASIDE
+            number
+            for number, kinds in enumerate(self._kinds)
+            if kinds.instruction >= SET_ASIDE or holds_control(self._sentences[number].text)
         )
         if self._set_aside:
             self._warnings[INSTRUCTIONS_SET_ASIDE] = None
@@ -473,7 +475,7 @@ class _Work:
             self._source_language,
             speakers=self._speakers,
             uncopied=uncopied,
-            longest=2 * _HEADLINE_LETTERS if style is Style.HEADLINE else None,
+            longest=_LONGEST_HEADLINE if style is Style.HEADLINE else None,
         )
 
     async def _write(self, messages: Sequence[Message], draft: Draft, style: Style) -> list[str]:

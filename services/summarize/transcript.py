@@ -161,6 +161,11 @@ def as_data(text: str) -> str:
     return _MARKS.sub(r"(\1\2)", text).replace("<|", "< |")
 
 
+def holds_control(data: str) -> bool:
+    """Return whether a sentence holds what was a control token of a chat: nobody says that to people."""
+    return "< |" in data
+
+
 def _clean(text: str) -> str:
     # As the tokenizer does, and as it will stand in a prompt: before anything is measured.
     text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))

@@ -58,8 +58,9 @@ TEXTS = st.lists(FRAGMENTS, max_size=12).map("".join) | st.text()
 
 
 def letters(*texts: str) -> str:
-    """Return what texts have besides white space and control characters."""
-    return "".join(character for text in texts for character in text if character.isprintable() and character != " ")
+    """Return what texts have besides white space and control characters, in the form in which they are read."""
+    read = (as_data(unicodedata.normalize("NFC", text)) for text in texts)
+    return "".join(character for text in read for character in text if character.isprintable() and character != " ")
 
 
 def said(transcript: Transcript) -> list[tuple[int, str, str]]:
