@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from math import inf
 
-from services.edge.transcript import UNSPACED_LANGUAGES, Segment, Word
+from services.edge.transcript import Segment, Word
 from services.text.punctuation import closes, ends_clause, ends_sentence, opens
+from services.text.spacing import UNSPACED_LANGUAGES
 
 LINE_COLUMNS = 42
 """Widest line; a full-width character (Chinese, Japanese, Korean) takes two columns."""

@@ -42,7 +42,8 @@ class EdgeSettings(ServiceSettings):
     """Longest pause of a sender; an upload that stops is given up."""
 
     concurrency: int = Field(default=32, ge=1, le=128)
-    """Recordings worked on at once, each with a decoder of its own; one more is refused with 429."""
+    """Recordings worked on at once, each with a decoder of its own, and as many summaries; one more is refused with
+    429."""
 
     max_audio_seconds: float = Field(default=14_400, gt=0)
     """Longest recording that is taken."""

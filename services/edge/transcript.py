@@ -4,9 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from services.edge.summary import Summary
-
-UNSPACED_LANGUAGES = frozenset({"zh", "ja", "yue", "th", "lo", "my", "km"})
-"""Codes of the languages that are written without spaces between words."""
+from services.text.spacing import UNSPACED_LANGUAGES
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ HTTP_INFLIGHT = Gauge("speechmesh_http_inflight", "HTTP requests that are being 
 QUEUE_PLACES = Gauge("speechmesh_queue_places", "Requests taken, running or waiting", ["service"])
 QUEUE_WAIT_SECONDS = Histogram(
     "speechmesh_queue_wait_seconds",
-    "Time from having the audio to starting on it",
+    "Time from having the audio, or a prompt, to starting on it",
     ["service"],
     buckets=_SECONDS,
 )

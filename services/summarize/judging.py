@@ -98,7 +98,10 @@ def is_same_task(said: str, item: str, language: str) -> bool:
     forth, back = Evidence(said, language), Evidence(item, language)
     if forth.unsupported(item) or forth.support(item) < 1.0 or len(item) > 1.2 * len(said):
         return False
-    without_speaker = said.partition(": ")[2] or said
+    speaker, _, words = said.partition(": ")
+    if words and ": " not in item:
+        return False  # who has to do it is lost
+    without_speaker = words or speaker
     first = _WORD.search(without_speaker.casefold())
     if first is None or first[0] not in _WORD.findall(item.casefold()):
         return False

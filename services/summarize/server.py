@@ -149,17 +149,11 @@ def _to_segment(segment: summarize_pb2.TranscriptSegment) -> Segment:
 
 
 def _to_response(summary: Summary, transcript: Transcript, segments: Sequence[Segment], model: str) -> _Response:
-    return _Response(summary=_to_message(summary, transcript, segments, model))
-
-
-def _to_message(
-    summary: Summary, transcript: Transcript, segments: Sequence[Segment], model: str
-) -> summarize_pb2.Summary:
     def sources(numbers: Sequence[int]) -> list[summarize_pb2.Source]:
         found = [_to_source(transcript, segments, (number,)) for number in numbers]
         return [source for source in found if source is not None]
 
-    return summarize_pb2.Summary(
+    whole = summarize_pb2.Summary(
         text=summary.text,
         model=model,
         input_token_count=summary.input_tokens,
@@ -185,6 +179,7 @@ def _to_message(
         ],
         warnings=summary.warnings,
     )
+    return _Response(summary=whole)
 
 
 def _to_source(

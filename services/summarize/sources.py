@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from heapq import nsmallest
 from math import log
 
+from services.text.spacing import UNSPACED_LETTERS
+
 LEAST = 0.25
 """Share of a sentence's words, by what they tell, that a source must have."""
 
@@ -20,7 +22,7 @@ MOST = 3
 _NEARLY_AS_GOOD = 0.6
 _BEGINNING = 5
 _WORD = re.compile(r"\w+")
-_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
+_UNSPACED = re.compile(f"[{UNSPACED_LETTERS}]")
 
 
 class SourceFinder:

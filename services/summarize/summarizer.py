@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from services.runtime.callers import turns_of
@@ -25,11 +24,12 @@ from services.runtime.fair_queue import Request
 from services.summarize import prompts
 from services.summarize.draft import Draft
 from services.summarize.faithfulness import Evidence
-from services.summarize.judging import Distinct, Judge, different, is_same_task, is_statement
-from services.summarize.languages import is_written_in, language_of
+from services.summarize.judging import Distinct, Judge, different, is_same_task
+from services.summarize.languages import is_written_in
+from services.summarize.material import Material, quotations, saying_little, that_fit
 from services.summarize.parts import Part, split_parts
-from services.summarize.salience import SHORTEST, rank
-from services.summarize.sources import SourceFinder
+from services.summarize.reading import MASK, Reader
+from services.summarize.salience import SHORTEST
 from services.summarize.style import Style
 from services.summarize.summary import (
     INSTRUCTIONS_SET_ASIDE,
@@ -41,21 +41,13 @@ from services.summarize.summary import (
     Summary,
     Wishes,
 )
-from services.summarize.transcript import Sentence, holds_control, render
+from services.text.spacing import UNSPACED_LANGUAGES
 
 if TYPE_CHECKING:
     from services.summarize.device import Device
     from services.summarize.engine import Message
-    from services.summarize.sentence_kinds import Kinds, SentenceKinds
-
-NOTED_TASK = 0.0
-"""Log odds from which on a sentence is noted as a task: nearly all tasks, and one in twenty of other sentences."""
-
-LISTED_TASK = 0.5
-"""From which on it is listed as one: one in two hundred of other sentences."""
-
-SET_ASIDE = 1.5
-"""From which on a sentence is taken to speak to the model."""
+    from services.summarize.reading import Reading
+    from services.summarize.sentence_kinds import SentenceKinds
 
 MOST_TOKENS = {
     Style.BRIEF: 256,
@@ -72,28 +64,14 @@ INSTRUCTION_TOKENS = 512
 LONGEST_REST = INSTRUCTION_TOKENS + max(MOST_TOKENS.values())
 """What a row of the model holds beside a part."""
 
-_MOST_UNITS = {
-    Style.BRIEF: 3,
-    Style.DETAILED: 10,
-    Style.ACTION_ITEMS: 1,
-    Style.BULLET_POINTS: 8,
-    Style.HEADLINE: 1,
-}
+_MOST_UNITS = {Style.BRIEF: 3, Style.DETAILED: 10, Style.BULLET_POINTS: 8, Style.HEADLINE: 1}
 _MOST_NOTES = 8
 _MOST_GROUPS = {Style.DETAILED: 8, Style.BULLET_POINTS: 5}
 _UNITS_OF_A_GROUP = {Style.DETAILED: 4, Style.BULLET_POINTS: 3}
 _MOST_TASKS = 8
 """Tasks that are added to a summary that does not mention them; the list of tasks has all."""
 
-_QUOTED = {Style.BRIEF: 2, Style.DETAILED: 4, Style.ACTION_ITEMS: 1, Style.BULLET_POINTS: 3, Style.HEADLINE: 1}
-
-_BATCH_TOKENS = 256
-_BATCH_SENTENCES = 500
-_COPIED_SHARE = 0.5
-_FEW_SENTENCES = 12
-_HEADLINE_WORDS, _HEADLINE_LETTERS, _LONGEST_HEADLINE = 12, 80, 100
-_UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "km"})
-_MASK = "[…]"
+_LONGEST_HEADLINE = 100
 _NUMBER = re.compile(r"\d+")
 _READ, _NOTED = 0.4, 0.9
 
@@ -140,71 +118,43 @@ class Summarizer:
         """
         request = Request(turns_of(wishes.caller))
         try:
-            work = _Work(self.device, self._kinds, self._part_tokens, request, wishes, on_text, on_progress)
-            return await work.summary()
+            reader = Reader(self.device, self._kinds, request)
+            reading = await reader.read(
+                wishes.transcript, wishes.language, self._part_tokens, lambda share: on_progress(_READ * share)
+            )
+            writing = _Writing(self.device, request, reading, self._part_tokens)
+            return await writing.summary(wishes.style, on_text, on_progress)
         finally:
             self.device.end(request)
 
 
-@dataclass(frozen=True)
-class _Material:
-    """What a text is written from: sentences of the transcript, or notes."""
+class _Writing:
+    """What is written for one request, once its transcript has been read."""
 
-    text: str
-    """As the model reads it."""
-    units: tuple[str, ...]
-    """The sentences or notes that may be quoted."""
-    tokens: tuple[Sequence[int], ...]
-    """Their tokens."""
-    of_notes: bool
-    evidence: Evidence
-
-
-class _Work:
-    """The work on one request."""
-
-    def __init__(
-        self,
-        device: Device,
-        kinds: SentenceKinds,
-        part_tokens: int,
-        request: Request,
-        wishes: Wishes,
-        on_text: OnText,
-        on_progress: OnProgress,
-    ) -> None:
-        self._device, self._model, self._told = device, device.model, kinds
-        self._part_tokens = part_tokens
+    def __init__(self, device: Device, request: Request, reading: Reading, part_tokens: int) -> None:
+        self._device, self._model = device, device.model
         self._request = request
-        self._style = wishes.style
-        self._wanted_language = wishes.language
-        self._sentences = wishes.transcript.sentences
-        self._speakers = frozenset(wishes.transcript.speakers)
-        self._at_once = False
-        self._on_text, self._on_progress = on_text, on_progress
+        self._reading = reading
+        self._part_tokens = part_tokens
+        self._parts = split_parts(reading.sizes, [sentence.turn for sentence in reading.sentences], part_tokens)
+        self._at_once = len(self._parts) == 1
+        self._source_language, self._language = reading.language, reading.written_language
+        self._speakers = reading.speakers
         self._pieces = list[str]()
-        self._input = self._output = 0
-        self._warnings = dict[str, None]()
-        self._read = set[int]()
-        self._set_aside = frozenset[int]()
+        self._input, self._output = reading.input_tokens, 0
+        self._warnings = dict.fromkeys([INSTRUCTIONS_SET_ASIDE] if reading.set_aside or reading.names_aside else [])
         # One row is left to others, who then need not wait for the end of one of ours.
         self._places = asyncio.Semaphore(max(1, self._model.rows - 1))
 
-    async def summary(self) -> Summary:
-        """Do all of it."""
-        await self._read_sentences()
-        parts = split_parts(self._sizes, [sentence.turn for sentence in self._sentences], self._part_tokens)
-        self._at_once = len(parts) == 1
-        if self._style is Style.ACTION_ITEMS:
-            noted = [PartNotes(part.tokens, tuple(self._task_notes(part))) for part in parts]
-            sections = await self._list_tasks()
-        elif self._at_once:
-            noted = [PartNotes(parts[0].tokens, tuple(self._task_notes(parts[0])))]
-            sections = await self._sum_up_at_once(parts[0])
+    async def summary(self, style: Style, on_text: OnText, on_progress: OnProgress) -> Summary:
+        """Write it."""
+        self._style, self._on_text, self._on_progress = style, on_text, on_progress
+        if style is Style.ACTION_ITEMS or self._at_once:
+            noted = [PartNotes(part.tokens, tuple(self._reading.task_notes(part))) for part in self._parts]
         else:
-            noted = await self._take_notes(parts)
-            sections = await self._sum_up_notes([note for part in noted for note in part.notes])
-        self._on_progress(1.0)
+            noted = await self._take_notes()
+        sections = await self._write_sections([note for part in noted for note in part.notes])
+        on_progress(1.0)
         return Summary(
             text="".join(self._pieces),
             language=self._language,
@@ -216,106 +166,31 @@ class _Work:
             warnings=tuple(self._warnings),
         )
 
-    # --- reading ---
-
-    async def _read_sentences(self) -> None:
-        await self._set_labels_aside()
-        texts = [sentence.text for sentence in self._sentences]
-        self._tokens = await self._encode(texts)
-        self._sizes = await self._sizes_with_speakers()
-        self._source_language = await asyncio.to_thread(language_of, "\n".join(texts))
-        self._language = self._wanted_language or self._source_language
-        self._finder = await asyncio.to_thread(SourceFinder, texts)
-        self._kinds: list[Kinds] = []
-        for batch in _batches([len(tokens) for tokens in self._tokens], _BATCH_TOKENS):
-            read = [self._tokens[number] or [0] for number in batch]
-            vectors = await self._device.embed(self._request, read)
-            self._input += sum(map(len, read))
-            self._kinds.extend(self._told.of(vectors))
-            self._read.update(batch)
-            self._on_progress(_READ * len(self._kinds) / len(self._sentences))
-        self._set_aside = frozenset(
-            number
-            for number, kinds in enumerate(self._kinds)
-            if kinds.instruction >= SET_ASIDE or holds_control(self._sentences[number].text)
-        )
-        if self._set_aside:
-            self._warnings[INSTRUCTIONS_SET_ASIDE] = None
-        self._evidence = await asyncio.to_thread(self._evidence_of, range(len(self._sentences)))
-
-    def _evidence_of(self, numbers: Sequence[int]) -> Evidence:
-        """Return what some sentences say; what speaks to the model is no part of that, unless there is nothing else."""
-        kept = [number for number in numbers if number not in self._set_aside]
-        evidence = Evidence(render(self._sentences[number] for number in kept), self._source_language)
-        evidence.unsupported("1", self._language)  # reads the number words of the language, here and not later
-        return evidence
-
-    async def _set_labels_aside(self) -> None:
-        """Forget the names of speakers that are none but speak to the model."""
-        names = sorted(self._speakers)
-        told = set[str]()
-        for batch in _batches([1] * len(names), _BATCH_TOKENS // 8):
-            asked = [names[number] for number in batch]
-            vectors = await self._device.embed(self._request, await self._encode(asked))
-            of_names = zip(asked, self._told.of(vectors), strict=True)
-            told.update(name for name, kinds in of_names if kinds.instruction >= SET_ASIDE)
-        if told:
-            self._warnings[INSTRUCTIONS_SET_ASIDE] = None
-            self._speakers -= told
-            self._sentences = tuple(
-                replace(sentence, speaker=_MASK) if sentence.speaker in told else sentence
-                for sentence in self._sentences
-            )
-
-    async def _encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the tokens of texts; in between, others may use the model."""
-        tokens = list[list[int]]()
-        for at in range(0, len(texts), _BATCH_SENTENCES):
-            tokens += await self._device.encode(texts[at : at + _BATCH_SENTENCES])
-        return tokens
-
-    async def _sizes_with_speakers(self) -> list[int]:
-        """Return how many tokens each sentence takes in a prompt: its own, and where it opens a turn the speaker's."""
-        names = sorted(self._speakers)
-        labels = dict(zip(names, await self._encode([f"{name}: " for name in names]), strict=True))
-        sizes = list[int]()
-        for before, sentence, tokens in zip([None, *self._sentences], self._sentences, self._tokens, strict=False):
-            opens = before is None or before.turn != sentence.turn
-            # Set aside or not: a mask takes no more than what it stands for and the space before it.
-            size = len(tokens) + 3 + (len(labels.get(sentence.speaker, ())) if opens else 0)
-            # The longest sentence of the longest name, in the rarest script: there the instructions leave room.
-            sizes.append(min(size, self._part_tokens))
-        return sizes
+    async def _write_sections(self, notes: Sequence[Note]) -> list[Section]:
+        if self._style is Style.ACTION_ITEMS:
+            return await self._list_tasks()
+        if self._at_once:
+            return await self._sum_up_at_once()
+        return await self._sum_up_notes(notes)
 
     def _coverage(self) -> float:
-        total = sum(len(sentence.text) for sentence in self._sentences)
-        return sum(len(self._sentences[number].text) for number in self._read) / total
+        sentences = self._reading.sentences
+        read = (sentence for part in self._parts for sentence in sentences[part.first : part.end])
+        return sum(len(sentence.text) for sentence in read) / sum(len(sentence.text) for sentence in sentences)
 
     # --- notes ---
 
-    def _task_notes(self, part: Part) -> Iterator[Note]:
-        for number in range(part.first, part.end):
-            if self._is_task(number, NOTED_TASK):
-                yield Note(self._said(number), NoteKind.TASK, (number,))
-
-    def _is_task(self, number: int, least: float) -> bool:
-        return number not in self._set_aside and self._kinds[number].task >= least
-
-    def _said(self, number: int) -> str:
-        sentence = self._sentences[number]
-        return f"{sentence.speaker}: {sentence.text}" if sentence.speaker else sentence.text
-
-    async def _take_notes(self, parts: Sequence[Part]) -> list[PartNotes]:
+    async def _take_notes(self) -> list[PartNotes]:
         done = 0
 
         async def take(part: Part) -> PartNotes:
             nonlocal done
             notes = await self._note(part)
             done += 1
-            self._on_progress(_READ + (_NOTED - _READ) * done / len(parts))
+            self._on_progress(_READ + (_NOTED - _READ) * done / len(self._parts))
             return PartNotes(part.tokens, tuple(notes))
 
-        return await _all(take(part) for part in parts)
+        return await _all(take(part) for part in self._parts)
 
     async def _note(self, part: Part) -> list[Note]:
         # Not before there is a place for it: the prompts of three hours are not all made at once.
@@ -323,47 +198,38 @@ class _Work:
             return await self._note_at_once(part)
 
     async def _note_at_once(self, part: Part) -> list[Note]:
-        material = await self._material(part)
+        material = await asyncio.to_thread(self._reading.material, part)
         judge = self._judge(material, uncopied=[])
         draft = Draft(Style.BULLET_POINTS, self._model.decode, judge.judge, _MOST_NOTES)
         points = await self._write(prompts.for_notes(material.text, self._source_language), draft, Style.BULLET_POINTS)
         if not points:
-            points = _quoted(material, Style.BULLET_POINTS)
+            points = quotations(material, Style.BULLET_POINTS)
         among = range(part.first, part.end)
         noted = list[Note]()
         for point in points:
-            found = self._finder.find(point, among)
+            found = self._reading.finder.find(point, among)
             noted.append(Note(point, NoteKind.POINT, _around_best(found) or tuple(among)))
-        noted.extend(self._task_notes(part))
+        noted.extend(self._reading.task_notes(part))
         return sorted(noted, key=lambda note: note.sentences[0])
-
-    async def _material(self, part: Part) -> _Material:
-        numbers = range(part.first, part.end)
-        shown = [_masked(self._sentences[n]) if n in self._set_aside else self._sentences[n] for n in numbers]
-        kept = [number for number in numbers if number not in self._set_aside]
-        return _Material(
-            render(shown),
-            tuple(self._sentences[number].text for number in kept),
-            tuple(self._tokens[number] for number in kept),
-            of_notes=False,
-            evidence=self._evidence if self._at_once else await asyncio.to_thread(self._evidence_of, numbers),
-        )
 
     # --- writing ---
 
-    async def _sum_up_at_once(self, part: Part) -> list[Section]:
-        material = await self._material(part)
+    async def _sum_up_at_once(self) -> list[Section]:
+        material = await asyncio.to_thread(self._reading.material, self._parts[0])
         units = await self._compose(material, self._style, _MOST_UNITS[self._style], self._show_unit)
         sections = self._sections(units)
         if self._style in _MOST_GROUPS:
-            sections += await self._unsaid_tasks(list(self._task_notes(part)), sections)
+            sections += await self._unsaid_tasks(sections)
         return sections
 
     async def _sum_up_notes(self, notes: Sequence[Note]) -> list[Section]:
         if not notes:
             # All of it speaks to the model.
-            self._show_unit(_MASK)
-            return self._sections([_MASK])
+            self._show_unit(MASK)
+            return self._sections([MASK])
+        # What is in no note is in the transcript all the same: that is what names are looked for in.
+        numbers = range(len(self._reading.sentences))
+        self._evidence = await asyncio.to_thread(self._reading.evidence, numbers)
         if self._style in _MOST_GROUPS:
             return await self._sum_up_in_groups(notes)
         material = await self._fitting(notes)
@@ -372,7 +238,7 @@ class _Work:
 
     async def _sum_up_in_groups(self, notes: Sequence[Note]) -> list[Section]:
         """Write a paragraph, or some lines, of every stretch of the transcript, in order."""
-        tokens = await self._encode([note.text for note in notes])
+        tokens = await self._device.encode([note.text for note in notes])
         sizes = [len(written) + 3 for written in tokens]
         limit = max(max(sizes), -(-sum(sizes) // _MOST_GROUPS[self._style]))
         groups = split_parts(sizes, list(range(len(notes))), limit)
@@ -391,33 +257,33 @@ class _Work:
                 for unit in units:
                     self._show_unit(unit)
                 sections += self._sections(units)
-            sections += await self._unsaid_tasks(notes, sections)
+            sections += await self._unsaid_tasks(sections)
         finally:
             await _ended(writing)
         return sections
 
-    async def _unsaid_tasks(self, notes: Sequence[Note], sections: Sequence[Section]) -> list[Section]:
-        """Add the surest tasks among the notes that the summary does not mention: they are what is missed most."""
+    async def _unsaid_tasks(self, sections: Sequence[Section]) -> list[Section]:
+        """Add the surest tasks that the summary does not mention: they are what is missed most."""
         mentioned = {number for section in sections for number in section.sentences}
         distinct = Distinct()
         for section in sections:
             distinct.add(section.text)
-        tasks = [note for note in notes if note.kind is NoteKind.TASK and note.sentences[0] not in mentioned]
-        tasks = [note for note in tasks if self._is_task(note.sentences[0], LISTED_TASK) and distinct.add(note.text)]
-        surest = sorted(tasks, key=lambda note: -self._kinds[note.sentences[0]].task)[:_MOST_TASKS]
+        listed = [number for number in self._reading.listed_tasks if number not in mentioned]
+        unsaid = [number for number in listed if distinct.add(self._reading.said(number))]
+        surest = sorted(unsaid, key=lambda number: -self._reading.tasks[number])[:_MOST_TASKS]
         added = list[Section]()
-        for note in sorted(surest, key=lambda note: note.sentences[0]):
+        for number in sorted(surest):
             async with self._places:
-                unit = await self._in_wanted_language(note.text)
+                unit = await self._in_wanted_language(self._reading.said(number))
             self._show_unit(unit)
-            added.append(Section(f"- {unit}" if self._style.is_list else unit, note.sentences))
+            added.append(Section(f"- {unit}" if self._style.is_list else unit, (number,)))
         return added
 
-    async def _fitting(self, notes: Sequence[Note]) -> _Material:
+    async def _fitting(self, notes: Sequence[Note]) -> Material:
         """Return notes that fit a prompt, made fewer by the model, and again, until they do."""
         texts = [note.text for note in notes]
         while True:
-            tokens = await self._encode(texts)
+            tokens = await self._device.encode(texts)
             sizes = [min(len(written) + 3, self._part_tokens) for written in tokens]
             groups = split_parts(sizes, list(range(len(texts))), self._part_tokens)
             if len(groups) <= 1:
@@ -425,21 +291,20 @@ class _Work:
             fewer = await _all(self._fewer(texts[g.first : g.end], tokens[g.first : g.end]) for g in groups)
             shorter = different([text for group in fewer for text in group])
             # Two notes, each nearly too long for a prompt: there the more telling one must do.
-            texts = shorter if len(shorter) < len(texts) else _that_fit(texts, sizes, tokens, self._part_tokens)
+            texts = shorter if len(shorter) < len(texts) else that_fit(texts, tokens, sizes, self._part_tokens)
 
     async def _fewer(self, texts: Sequence[str], tokens: Sequence[Sequence[int]]) -> list[str]:
         """Return at most half as many notes that say most of what these say."""
         most = max(1, min(_MOST_NOTES, len(texts) // 2))
         return await self._compose(self._of_notes(texts, tokens), Style.BULLET_POINTS, most, translate=False)
 
-    def _of_notes(self, texts: Sequence[str], tokens: Sequence[Sequence[int]]) -> _Material:
-        # What is in no note is in the transcript all the same: that is what names are looked for in.
+    def _of_notes(self, texts: Sequence[str], tokens: Sequence[Sequence[int]]) -> Material:
         lines = "\n".join(f"- {text}" for text in texts)
-        return _Material(lines, tuple(texts), tuple(tokens), of_notes=True, evidence=self._evidence)
+        return Material(lines, tuple(texts), tuple(tokens), of_notes=True, evidence=self._evidence)
 
     async def _compose(
         self,
-        material: _Material,
+        material: Material,
         style: Style,
         most: int,
         show: Callable[[str], None] = lambda unit: None,
@@ -451,23 +316,23 @@ class _Work:
             return await self._compose_at_once(material, style, most, show, translate=translate)
 
     async def _compose_at_once(
-        self, material: _Material, style: Style, most: int, show: Callable[[str], None], *, translate: bool
+        self, material: Material, style: Style, most: int, show: Callable[[str], None], *, translate: bool
     ) -> list[str]:
         language = self._language if translate else self._source_language
-        judge = self._judge(material, uncopied=_saying_little(material), language=language, style=style)
+        judge = self._judge(material, uncopied=saying_little(material), language=language, style=style)
         draft = Draft(style, self._model.decode, judge.judge, most, show)
         if sum(map(len, material.tokens)) >= SHORTEST:
             asked = prompts.for_summary(material.text, style, language, of_notes=material.of_notes)
             await self._write(asked, draft, style)
         if not draft.units:
-            quoted = _quoted(material, style) or [_MASK]
+            quoted = quotations(material, style) or [MASK]
             for unit in quoted[:most]:
                 draft.units.append(await self._in_wanted_language(unit) if translate else unit)
                 show(draft.units[-1])
         return draft.units
 
     def _judge(
-        self, material: _Material, uncopied: Iterable[str], language: str = "", style: Style = Style.BULLET_POINTS
+        self, material: Material, uncopied: Iterable[str], language: str = "", style: Style = Style.BULLET_POINTS
     ) -> Judge:
         return Judge(
             material.evidence,
@@ -491,7 +356,7 @@ class _Work:
 
         In one of our places.
         """
-        if self._language == self._source_language or text == _MASK:
+        if self._language == self._source_language or text == MASK:
             return text
         evidence = Evidence(text, self._source_language)
 
@@ -510,7 +375,7 @@ class _Work:
     # --- tasks ---
 
     async def _list_tasks(self) -> list[Section]:
-        numbers = [number for number in range(len(self._sentences)) if self._is_task(number, LISTED_TASK)]
+        numbers = self._reading.listed_tasks
         writing = [asyncio.ensure_future(self._item(number)) for number in numbers]
         sections, distinct = list[Section](), Distinct()
         try:
@@ -529,7 +394,7 @@ class _Work:
     async def _item(self, number: int) -> str:
         """Return a task as it is listed: shortly, where the model can do so without losing anything."""
         async with self._places:
-            return await self._item_at_once(self._said(number))
+            return await self._item_at_once(self._reading.said(number))
 
     async def _item_at_once(self, said: str) -> str:
         if self._language != self._source_language:
@@ -546,7 +411,7 @@ class _Work:
 
     @property
     def _space(self) -> str:
-        return "" if self._language in _UNSPACED else " "
+        return "" if self._language in UNSPACED_LANGUAGES else " "
 
     def _show_unit(self, unit: str) -> None:
         separator = {Style.BRIEF: self._space, Style.DETAILED: "\n\n"}.get(self._style, "\n")
@@ -560,15 +425,7 @@ class _Work:
 
     def _sections(self, units: Sequence[str]) -> list[Section]:
         dash = "- " if self._style.is_list else ""
-        return [Section(dash + unit, tuple(self._finder.find(unit))) for unit in units]
-
-
-def _saying_little(material: _Material) -> list[str]:
-    """Return the sentences that a summary may not just repeat; few sentences are all worth it."""
-    if len(material.units) < _FEW_SENTENCES:
-        return []
-    ranked = rank(material.tokens)
-    return [material.units[number] for number in ranked[max(1, round(_COPIED_SHARE * len(ranked))) :]]
+        return [Section(dash + unit, tuple(self._reading.finder.find(unit))) for unit in units]
 
 
 def _around_best(found: Sequence[int]) -> tuple[int, ...]:
@@ -580,49 +437,6 @@ def _around_best(found: Sequence[int]) -> tuple[int, ...]:
         if min(abs(number - near) for near in around) == 1:
             around.append(number)
     return tuple(sorted(around))
-
-
-def _that_fit(texts: Sequence[str], sizes: Sequence[int], tokens: Sequence[Sequence[int]], most: int) -> list[str]:
-    """Return the texts that say most, in order, that together have at most so many tokens."""
-    kept, left = set[int](), most
-    for number in rank(tokens):
-        if sizes[number] <= left:
-            kept.add(number)
-            left -= sizes[number]
-    return [texts[number] for number in sorted(kept)]
-
-
-def _quoted(material: _Material, style: Style) -> list[str]:
-    """Return the sentences that say most, in order."""
-    ranked = rank(material.tokens)
-    # An interview may have nothing but questions.
-    best = [number for number in ranked if is_statement(material.units[number])] or ranked
-    chosen = [material.units[number] for number in sorted(best[: _QUOTED[style]])]
-    return [_shortened(unit) for unit in chosen] if style is Style.HEADLINE else chosen
-
-
-def _shortened(text: str) -> str:
-    words = text.split()
-    if len(words) > _HEADLINE_WORDS:
-        return " ".join(words[:_HEADLINE_WORDS]) + "…"
-    return text if len(text) <= _HEADLINE_LETTERS else text[:_HEADLINE_LETTERS] + "…"
-
-
-def _masked(sentence: Sentence) -> Sentence:
-    return Sentence(_MASK, sentence.turn, sentence.speaker, sentence.first_segment, sentence.last_segment)
-
-
-def _batches(sizes: Sequence[int], most: int) -> Iterator[list[int]]:
-    """Yield the numbers of texts, in order, that together have up to so many tokens; one at least."""
-    batch, tokens = list[int](), 0
-    for number, size in enumerate(sizes):
-        if batch and tokens + size > most:
-            yield batch
-            batch, tokens = [], 0
-        batch.append(number)
-        tokens += size
-    if batch:
-        yield batch
 
 
 async def _all(work: Iterable[Awaitable[_Done]]) -> list[_Done]:

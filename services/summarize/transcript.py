@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import accumulate, groupby
 
 from services.text.punctuation import closes_sentence, ends_clause
+from services.text.spacing import UNSPACED_LETTERS
 
 LONGEST_SENTENCE = 240
 """Characters of a sentence, about; what has no full stops is cut at commas and words."""
@@ -21,9 +22,8 @@ _LABEL = re.compile(r"([^\W\d_][^:：]{0,38}?) ?[:：] |([^\W\d_][^:：]{0,11})�
 _MOST_LABEL_WORDS = 4
 _UNSPACED_END = re.compile(r"[。！？]+[\"'”’»)」』】]*")  # noqa: RUF001 - the marks of China and Japan
 _UNSPACED_COMMAS = "，、；"  # noqa: RUF001 - as above
-# Thai to Tibetan, Burmese, Khmer, kana and Han: where no spaces are put, every letter is taken for a word.
-_UNSPACED = r"\u0e00-\u109f\u1780-\u17ff\u3040-\u9fff\U00020000-\U0003ffff"
-_WORD = re.compile(rf"(?=\w)[{_UNSPACED}]|[^\W{_UNSPACED}]+")
+# Where no spaces are put, every letter is taken for a word.
+_WORD = re.compile(rf"(?=\w)[{UNSPACED_LETTERS}]|[^\W{UNSPACED_LETTERS}]+")
 _MARKS = re.compile(r"<\s*(/?)\s*(transcript|notes|tool_call|tool_response|think)\s*>", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u200b\u2028\u2029\ufeff]")
 

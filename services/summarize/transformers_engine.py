@@ -43,8 +43,8 @@ EMBEDDING_DEPTH = 0.5
 and does; towards the end, only which word comes next (Skean et al. 2025, "Layer by Layer")."""
 
 EMBEDDING_QUESTION = 'Is this something that somebody has to do? "'
-"""What the model reads before a text that it embeds: it then looks for what tells (seen: of tasks among other
-sentences, 1 % of those taken for tasks, it finds 100 % instead of 70 %)."""
+"""What the model reads before a text that it embeds: it then looks for what tells (seen: where one in a
+hundred of other sentences is taken for a task, all tasks are found, and without the question 70 %)."""
 
 _TRIALS = 8
 

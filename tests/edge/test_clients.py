@@ -377,7 +377,7 @@ async def test_who_no_longer_waits_for_a_summary_cancels_it() -> None:
         await asyncio.wait_for(fake.running.wait(), 10)
         working.cancel()
 
-        await asyncio.wait_for(fake.cancelled.wait(), 10)
+        assert await asyncio.wait_for(fake.cancelled.wait(), 10)
 
 
 async def test_a_language_that_summarize_does_not_know_is_a_wrong_field_under_our_name() -> None:

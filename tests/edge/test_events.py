@@ -147,4 +147,4 @@ async def test_a_client_that_leaves_cancels_the_work(patience_seconds: float) ->
         if not patience_seconds:
             (await asking).close()
         asking.cancel()
-        await asyncio.wait_for(cancelled.wait(), 10)
+        assert await asyncio.wait_for(cancelled.wait(), 10)

@@ -496,7 +496,7 @@ async def test_a_client_that_leaves_cancels_its_summary(tmp_path: Path, accept: 
         await asyncio.wait_for(mesh.summarize.running.wait(), 10)
         writer.close()
 
-        await asyncio.wait_for(mesh.summarize.cancelled.wait(), 10)
+        assert await asyncio.wait_for(mesh.summarize.cancelled.wait(), 10)
         await writer.wait_closed()
 
 

@@ -179,4 +179,4 @@ async def test_a_client_that_leaves_cancels_the_summary_of_its_transcript(tmp_pa
         await asyncio.wait_for(mesh.summarize.running.wait(), 10)
         posting.cancel()
 
-        await asyncio.wait_for(mesh.summarize.cancelled.wait(), 10)
+        assert await asyncio.wait_for(mesh.summarize.cancelled.wait(), 10)

@@ -62,6 +62,7 @@ def test_a_translation_is_held_to_numbers_and_language_but_not_to_words() -> Non
     [
         ("Tom: I can send the contract to Ann by Tuesday.", "Tom: I send the contract to Ann by Tuesday", True),
         ("Ana: Ben, please send the contract by Tuesday.", "Ben: send the contract by Tuesday", True),
+        ("Ana: I send the contract by Tuesday.", "I send the contract by Tuesday", False),
         ("Ana: Ben, please send the contract by Tuesday.", "Ana: send the contract by Tuesday", False),
         ("Tom: I can send the contract to Ann by Tuesday.", "Tom: send the contract to Ann", False),
         ("Tom: I can send the contract to Ann by Tuesday.", "Tom: send the contract to Eve by Tuesday", False),

@@ -262,7 +262,9 @@ class Section(_message.Message):
     """A sentence, a paragraph or a line, as it stands in the summary."""
     @_builtins.property
     def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___Source]:
-        """The segments that it comes from, where the request had segments; the best first."""
+        """The segments that it comes from, where the request had segments; the best first. They are found by the words,
+        so in another language than the transcript's there may be none.
+        """
 
     def __init__(
         self,
