@@ -65,11 +65,6 @@ class Transcript:
     """In order; turns have rising numbers."""
 
     @property
-    def text(self) -> str:
-        """All that is said, a line a turn, with the speakers' names."""
-        return render(self.sentences)
-
-    @property
     def speakers(self) -> tuple[str, ...]:
         """The names of those who speak, each once, in the order in which they first do."""
         return tuple(dict.fromkeys(sentence.speaker for sentence in self.sentences if sentence.speaker))

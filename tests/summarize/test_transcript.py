@@ -305,7 +305,7 @@ def test_a_name_that_is_none_is_cut_and_tells_turns_apart_no_longer_than_that() 
 def test_a_transcript_is_read_a_line_a_turn_with_the_speakers_names() -> None:
     transcript = from_text("Ana: We begin. Now.\nhello\nBen: I am here.\nAna: Good.")
 
-    assert transcript.text == "Ana: We begin. Now.\nhello\nBen: I am here.\nAna: Good."
+    assert render(transcript.sentences) == "Ana: We begin. Now.\nhello\nBen: I am here.\nAna: Good."
     assert render(transcript.sentences[1:3]) == "Ana: Now.\nhello"
     assert render([]) == ""
 
