@@ -179,7 +179,8 @@ def test_a_speaker_is_a_short_name_before_a_colon(line: str, speaker: str) -> No
 
 @given(TEXTS)
 def test_a_text_loses_nothing_but_the_marks_of_its_speakers(text: str) -> None:
-    read, given = (letters(whole).replace(":", "").replace("：", "") for whole in (from_text(text).text, text))  # noqa: RUF001
+    wholes = (render(from_text(text).sentences), text)
+    read, given = (letters(whole).replace(":", "").replace("：", "") for whole in wholes)  # noqa: RUF001
 
     assert read == given
 
