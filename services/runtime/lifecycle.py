@@ -30,7 +30,7 @@ _THREADS = 128
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
-_OPTIONS = (
+SERVER_OPTIONS = (
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -43,6 +43,7 @@ _OPTIONS = (
     # DNS clients look for new replicas only when a connection ends.
     ("grpc.max_connection_age_ms", 300_000),
 )
+"""What every gRPC server of ours is told."""
 
 
 class Loading(Generic[Engine]):
@@ -90,7 +91,7 @@ async def serve_grpc(
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
     stop = asyncio.Event()
     with _stop_on_signals(stop):
-        server = grpc.aio.server(interceptors=[CallInterceptor()], options=_OPTIONS)
+        server = grpc.aio.server(interceptors=[CallInterceptor()], options=SERVER_OPTIONS)
         health = await _add_health(server, service_name)
         register(server)
         _add_reflection(server, service_name)
