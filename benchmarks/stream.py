@@ -10,8 +10,10 @@ import argparse
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -41,6 +43,8 @@ from benchmarks.captions import (  # noqa: E402
 from benchmarks.recordings import Recording, manifest_recordings  # noqa: E402
 from benchmarks.scoring import Tally, Utterance, attributed_errors  # noqa: E402
 from benchmarks.tables import Cell, table  # noqa: E402
+from services.accounts.schema import upgrade  # noqa: E402
+from services.accounts.store import Store, sqlite_url  # noqa: E402
 from services.audio.pcm import SAMPLE_BYTES, SAMPLE_RATE  # noqa: E402
 from services.cli.ports import free_ports  # noqa: E402
 
@@ -244,6 +248,7 @@ def _latency_table(words: Sequence[WordShown], ends: Sequence[float], firsts: Se
 async def running_edge(asr: str) -> AsyncIterator[Edge]:
     """Start `python -m services.edge` before an asr, wait until it serves, and stop it afterwards."""
     listen, metrics = (f"127.0.0.1:{port}" for port in free_ports(2))
+    folder = Path(tempfile.mkdtemp(prefix="speechmesh-stream-"))
     environ = {
         **os.environ,
         "PYTHONPATH": f"{ROOT}:{ROOT / 'protos'}",
@@ -251,6 +256,7 @@ async def running_edge(asr: str) -> AsyncIterator[Edge]:
         "SPEECHMESH_EDGE_METRICS_LISTEN": metrics,
         "SPEECHMESH_EDGE_ASR_TARGET": asr,
         "SPEECHMESH_LOG_LEVEL": "warning",
+        **await _open_to_all(folder),
     }
     command = [sys.executable, "-m", "services.edge"]
     process = subprocess.Popen(command, cwd=ROOT, env=environ)  # noqa: ASYNC220
@@ -262,6 +268,18 @@ async def running_edge(asr: str) -> AsyncIterator[Edge]:
     finally:
         process.terminate()
         await asyncio.to_thread(process.wait)
+        shutil.rmtree(folder)
+
+
+async def _open_to_all(folder: Path) -> dict[str, str]:
+    """Return the settings of an edge that needs no key and has no limits, its database in `folder`."""
+    url, plans = sqlite_url(folder / "accounts.db"), folder / "plans.toml"
+    store = Store(url)
+    await upgrade(store)
+    await store.close()
+    anonymous = ('funding = "open"', 'unit = "minutes"', "max_file_bytes = 2_000_000_000", "at_once = 0")
+    await asyncio.to_thread(plans.write_text, "\n".join(["[plans.anonymous]", *anonymous]))
+    return {"SPEECHMESH_DATABASE_URL": url, "SPEECHMESH_EDGE_PLANS_FILE": str(plans)}
 
 
 async def _serves(session: aiohttp.ClientSession, url: str) -> bool:

@@ -1,5 +1,6 @@
 """The commands of `./speechmesh`. Each lives in a module of its own, imported only when it runs."""
 
+import logging
 import os
 import sys
 from enum import StrEnum
@@ -44,6 +45,8 @@ _Language = Annotated[str | None, typer.Option(help="ISO 639-1 code; found out u
 
 # What another program's arguments need to come through as they are.
 _PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+_GROUP = {**_PASS_ON, "help_option_names": []}
+_Arguments = Annotated[list[str] | None, typer.Argument(metavar="COMMAND [ARGS]...")]
 
 
 class TranscriptFormat(StrEnum):
@@ -88,7 +91,7 @@ def up(
             envvar="SPEECHMESH_DATA",
             file_okay=False,
             show_default="~/.local/share/speechmesh",
-            help="Folder for the models, the API key and uploads at work.",
+            help="Folder for the models, the accounts, the API key and uploads at work.",
         ),
     ] = None,
     profile: Annotated[
@@ -97,11 +100,12 @@ def up(
 ) -> None:
     """Set up what is missing and serve, until Ctrl-C.
 
-    Downloads the profile's models if need be, makes an API key at the first start, then runs asr, diarize,
-    summarize and edge, and starts again whichever of them crashes.
+    Downloads the profile's models if need be, makes the accounts and an API key at the first start, then runs asr,
+    diarize, summarize and edge, and starts again whichever of them crashes.
     """
     from services.cli import up as command
 
+    _leave_failures_to_main()
     raise typer.Exit(command.run(host=host, port=port, data=data, profile=profile, environ=os.environ))
 
 
@@ -158,14 +162,48 @@ def listen(
     raise typer.Exit(command.run(wish, server=server, key=key, data=data, environ=os.environ))
 
 
-@app.command(context_settings={**_PASS_ON, "help_option_names": []})
-def models(
-    arguments: Annotated[list[str] | None, typer.Argument(metavar="COMMAND [ARGS]...")] = None,
-) -> None:
+@app.command(context_settings=_GROUP)
+def models(arguments: _Arguments = None) -> None:
     """Pull, list and verify the models (`models --help` tells more)."""
     from services.cli.models import app as models_app
 
     models_app(arguments or ["--help"], prog_name="speechmesh models")
+
+
+@app.command(context_settings=_GROUP)
+def accounts(arguments: _Arguments = None) -> None:
+    """Make accounts, give them plans and credits, and see what they use (`accounts --help` tells more)."""
+    from services.cli.accounts import app as accounts_app
+
+    _leave_failures_to_main()
+    accounts_app(arguments or ["--help"], prog_name="speechmesh accounts")
+
+
+@app.command(context_settings=_GROUP)
+def keys(arguments: _Arguments = None) -> None:
+    """Make, list, revoke and rotate API keys (`keys --help` tells more)."""
+    from services.cli.keys import app as keys_app
+
+    _leave_failures_to_main()
+    keys_app(arguments or ["--help"], prog_name="speechmesh keys")
+
+
+@app.command(context_settings=_GROUP)
+def ledger(arguments: _Arguments = None) -> None:
+    """Prove that the books are right (`ledger --help` tells more)."""
+    from services.cli.ledger import app as ledger_app
+
+    _leave_failures_to_main()
+    ledger_app(arguments or ["--help"], prog_name="speechmesh ledger")
+
+
+@app.command(context_settings=_GROUP)
+def db(arguments: _Arguments = None) -> None:
+    """Upgrade the database of the accounts, and tell its state (`db --help` tells more)."""
+    from services.cli.db import app as db_app
+
+    _leave_failures_to_main()
+    db_app(arguments or ["--help"], prog_name="speechmesh db")
 
 
 @app.command("test", context_settings=_PASS_ON)
@@ -202,6 +240,13 @@ def protos(
 
     checkout.require_checkout()
     raise typer.Exit(command.run(check=compare))
+
+
+def _leave_failures_to_main() -> None:
+    """Keep quiet about what goes wrong in the parts that services share: `main` says it in a sentence."""
+    import structlog
+
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 def main() -> None:

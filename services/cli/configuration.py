@@ -4,12 +4,10 @@ A service refuses wrong settings too, but only when it starts: minutes later, wh
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from services.asr.config import AsrSettings
 from services.diarize.config import DiarizeSettings
 from services.edge.config import EdgeSettings
-from services.edge.keys import read_keys
 from services.runtime.errors import Fault, MeshError
 from services.runtime.parent import PARENT_PID
 from services.runtime.settings import ServiceSettings, WrongSettings, parse_address, read_settings, variable
@@ -53,21 +51,6 @@ def require_valid(settings: Mapping[str, str]) -> list[ServiceSettings]:
         # What services share is wrong for each of them, and is told once.
         raise MeshError(Fault.INVALID, f"The settings are wrong: {'; '.join(dict.fromkeys(complaints))}.")
     return loaded
-
-
-def require_keys_file(path: Path) -> None:
-    """Make sure that the edge will be able to read its keys.
-
-    Raises:
-        MeshError: INVALID when it will not.
-    """
-    try:
-        read_keys(path)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise MeshError(
-            Fault.INVALID, f"SPEECHMESH_EDGE_KEYS_FILE: {path} cannot be read: {reason}.", field="keys_file"
-        ) from error
 
 
 def configured_address(environ: Mapping[str, str], name: str) -> tuple[str, int] | None:

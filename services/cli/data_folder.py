@@ -1,4 +1,5 @@
-"""The data folder of one deployment: made at the first start, held by one `up` at a time, home of the key."""
+"""The data folder of one deployment: made at the first start, held by one `up` at a time, home of the key
+and, unless told otherwise, of the accounts."""
 
 import fcntl
 import os
@@ -7,9 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from services.accounts.api_keys import new_key
 from services.runtime.errors import Fault, MeshError
-
-_KEY_RANDOM_BYTES = 32
 
 
 @contextmanager
@@ -43,8 +43,8 @@ def locked(data: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def ensure_key(path: Path) -> str | None:
-    """Make the API key, readable by its owner alone, unless there is one; return it when it was made now.
+def ensure_key(path: Path) -> tuple[str, bool]:
+    """Make the API key, readable by its owner alone, unless there is one; return it, and whether it was made now.
 
     The file appears whole or not at all, and two at once make one key.
 
@@ -52,21 +52,25 @@ def ensure_key(path: Path) -> str | None:
         MeshError: INVALID when the file is there and empty, or cannot be read or made.
     """
     try:
-        if path.exists():
-            if not path.read_text().strip():
-                raise MeshError(Fault.INVALID, f"The key file {path} is empty; remove it to get a new key.")
-            return None
-        key = f"sk-{secrets.token_urlsafe(_KEY_RANDOM_BYTES)}"
-        return key if _create_whole(path, f"{key}\n") else None
-    except OSError as error:
-        raise MeshError(Fault.INVALID, f"The key file {path} cannot be used: {error.strerror}.") from error
+        made = not path.exists() and _create_whole(path, f"{new_key()}\n")
+        key = _first_line(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise MeshError(Fault.INVALID, f"The key file {path} cannot be used: {reason}.") from error
+    if key is None:
+        raise MeshError(Fault.INVALID, f"The key file {path} is empty; remove it to get a new key.")
+    return key, made
 
 
 def read_key(path: Path) -> str | None:
     """Return the first key of a key file, None when it cannot be read or has none."""
-    with suppress(OSError):
-        return next((line.strip() for line in path.read_text().splitlines() if line.strip()), None)
+    with suppress(OSError, UnicodeDecodeError):
+        return _first_line(path.read_text(encoding="utf-8"))
     return None
+
+
+def _first_line(text: str) -> str | None:
+    return next((line.strip() for line in text.splitlines() if line.strip()), None)
 
 
 def _create_whole(path: Path, text: str) -> bool:

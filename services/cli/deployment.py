@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.cli.database import DATABASE_URL, file_url
 from services.cli.probes import GrpcHealth, HttpHealth
 from services.cli.profiles import Profile
 from services.cli.supervisor import Program
@@ -69,7 +70,7 @@ def settings_for(site: Site, profile: Profile, environ: Mapping[str, str]) -> di
     chosen = {
         **profile.settings,
         "SPEECHMESH_MODELS_DIR": str(site.models),
-        "SPEECHMESH_EDGE_KEYS_FILE": str(site.key_file),
+        DATABASE_URL: file_url(site.data),
         "SPEECHMESH_EDGE_SPOOL_DIR": str(site.data / "spool"),
     }
     # A profile's aliases point to the profile's models: whoever chooses other models chooses the aliases too.
@@ -113,11 +114,13 @@ def models_needed(settings: Mapping[str, str]) -> list[str]:
 
 def programs(site: Site, settings: Mapping[str, str]) -> list[Program]:
     """Return the programs to supervise, in the order of their start."""
+    # The database's password is the edge's business alone.
+    engine_settings = {name: value for name, value in settings.items() if name != DATABASE_URL}
     engines = [
         Program(
             name,
             _argv(name),
-            settings,
+            engine_settings,
             GrpcHealth(_reachable(settings[_variable(name, "LISTEN")])),
         )
         for name in ENGINES

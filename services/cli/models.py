@@ -11,8 +11,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.progress import Progress as Bars
-from rich.table import Table
 
+from services.cli.command_group import command_group
+from services.cli.printing import print_table
 from services.cli.profiles import ProfileName
 from services.models.catalogue import Catalogue, Model, is_complete, load_catalogue
 from services.models.folders import default_models_dir
@@ -20,14 +21,7 @@ from services.models.progress import Phase, Progress, Report
 from services.models.pull import Source, pull, sources
 from services.models.verify import verify
 
-app = typer.Typer(
-    help="Get the models, and look at those that are here.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = command_group("Get the models, and look at those that are here.")
 
 Ids = Annotated[list[str] | None, typer.Argument(help="Models, by their ids.", show_default=False)]
 ModelsDir = Annotated[
@@ -62,13 +56,22 @@ def pull_command(
 def list_command(models_dir: ModelsDir = None) -> None:
     """Show every model of the catalogue and whether it is here."""
     folder = models_dir or default_models_dir(os.environ)
-    table = Table(box=None, pad_edge=False)
-    for name in ("id", "kind", "size", "licence", "source", "here"):
-        table.add_column(name, justify="right" if name == "size" else "left", no_wrap=name != "source")
-    for model in load_catalogue().models:
-        origin = ", ".join(each.value for each in sources(model))
-        table.add_row(model.id, model.kind.value, _size(model.bytes), model.licence, origin, _state(folder, model))
-    _console().print(table)
+    print_table(
+        ("id", "kind", "size", "licence", "source", "here"),
+        [
+            (
+                model.id,
+                model.kind.value,
+                _size(model.bytes),
+                model.licence,
+                ", ".join(each.value for each in sources(model)),
+                _state(folder, model),
+            )
+            for model in load_catalogue().models
+        ],
+        right=("size",),
+        wrap=("source",),
+    )
     typer.echo(f"\nModels are kept in {folder}")
 
 
@@ -195,8 +198,3 @@ def _state(models_dir: Path, model: Model) -> str:
 
 def _size(byte_count: int) -> str:
     return f"{byte_count / 1e9:.2f} GB" if byte_count >= 1e9 else f"{byte_count / 1e6:.0f} MB"
-
-
-def _console() -> Console:
-    # A table in a pipe must not be cut to the 80 columns that rich takes for granted there.
-    return Console(width=None if sys.stdout.isatty() else 160)

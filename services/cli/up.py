@@ -6,15 +6,11 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from services.cli.configuration import (
-    configured_address,
-    configured_ports,
-    grace_seconds,
-    require_keys_file,
-    require_valid,
-)
+from services.cli import owner
+from services.cli.configuration import configured_address, configured_ports, grace_seconds, require_valid
 from services.cli.console import Console
 from services.cli.data_folder import ensure_key, locked
+from services.cli.database import DATABASE_URL
 from services.cli.deployment import (
     PORTS_NEEDED,
     SERVICES,
@@ -31,12 +27,9 @@ from services.cli.profiles import PROFILES, ProfileName
 from services.cli.supervisor import SUPERVISOR, Program, Supervisor, Timing
 from services.models.folders import default_data_dir, default_models_dir
 from services.runtime.errors import Fault, MeshError
-from services.runtime.settings import ServiceSettings
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
-
-_KEYS_FILE = "SPEECHMESH_EDGE_KEYS_FILE"
 
 GetModels = Callable[[Sequence[str], Path], None]
 Plan = Callable[[Site, Mapping[str, str]], Sequence[Program]]
@@ -67,16 +60,17 @@ def run(
         the exit code: 0 after a clean stop.
 
     Raises:
-        MeshError: a setting is wrong, the port or the data folder is in use, or a model cannot be had.
+        MeshError: a setting is wrong, the port or the data folder is in use, the database of the accounts cannot be
+            used, or a model cannot be had.
     """
     site = _site(host, port, data, environ)
     with locked(site.data):
         _require_port(site)
         settings = settings_for(site, PROFILES[profile], environ)
-        services = _require_valid(site, settings)
-        key_file = Path(settings[_KEYS_FILE])
+        services = require_valid(settings)
+        owner.upgrade(settings[DATABASE_URL])
         get_models(models_needed(settings), site.models)
-        _show_key(site, key_file)
+        _show_key(site.key_file, settings[DATABASE_URL])
         # Chosen last: a download takes long, and meanwhile others take ports.
         site, settings = _with_ports(site, settings)
         return _supervise(site, profile, plan(site, settings), Timing(grace=grace_seconds(services)))
@@ -92,15 +86,6 @@ def _supervise(site: Site, profile: ProfileName, planned: Sequence[Program], tim
         timing=timing,
     )
     return asyncio.run(supervisor.run())
-
-
-def _require_valid(site: Site, settings: Mapping[str, str]) -> list[ServiceSettings]:
-    key_file = Path(settings[_KEYS_FILE])
-    if key_file != site.key_file:
-        require_keys_file(key_file)
-        return require_valid(settings)
-    # Ours is made later, and the edge asks for a file that is there.
-    return require_valid({name: value for name, value in settings.items() if name != _KEYS_FILE})
 
 
 def _site(host: str | None, port: int | None, data: Path | None, environ: Mapping[str, str]) -> Site:
@@ -131,13 +116,11 @@ def _require_port(site: Site) -> None:
         )
 
 
-def _show_key(site: Site, key_file: Path) -> None:
-    if key_file != site.key_file:
-        _tell(f"API keys are read from {key_file}")
-    elif key := ensure_key(key_file):
-        _tell(f"API key (kept in {key_file}): {key}")
-    else:
-        _tell(f"The API key is kept in {key_file}")
+def _show_key(file: Path, database: str) -> None:
+    key, made = ensure_key(file)
+    _tell(f"API key (kept in {file}): {key}" if made else f"The API key is kept in {file}")
+    if refusal := owner.admit(database, key):
+        _tell(f"The API key in {file} {refusal}")
 
 
 def _tell(line: str) -> None:

@@ -6,11 +6,19 @@ from typing import Any
 
 from aiohttp import web
 
+from services.accounts.claims import Standing
+from services.edge.rate_limits import rate_limit_headers
 from services.edge.render import error_json
 from services.runtime.errors import INTERNAL_MESSAGE, TABLE, Fault, MeshError
 
 REQUEST_ID = web.RequestKey("request_id", str)
 """Where a request carries its id."""
+
+STANDING = web.RequestKey("standing", Standing)
+"""Where a request carries how its caller stands against his plan; missing where that was not looked at."""
+
+REPEATED = web.RequestKey("repeated", bool)
+"""Set where the answer is the one that an equal request got."""
 
 _SDK_AGENT = "stt-ai-"
 
@@ -35,6 +43,23 @@ def json_response(body: Any, *, status: int = 200, headers: dict[str, str] | Non
 def internal_error() -> MeshError:
     """Return the error that hides an unexpected failure."""
     return MeshError(Fault.INTERNAL, INTERNAL_MESSAGE)
+
+
+async def add_heads(request: web.Request, response: web.StreamResponse) -> None:
+    """Give an answer the headers that every answer has: the request's id, and how its caller stands."""
+    if REQUEST_ID in request:
+        response.headers["X-Request-Id"] = request[REQUEST_ID]
+    if request.get(REPEATED):
+        response.headers["Idempotency-Replayed"] = "true"
+    if STANDING in request:
+        response.headers.update(rate_limit_headers(request[STANDING]))
+
+
+async def send(request: web.Request, response: web.Response) -> web.Response:
+    """Send an answer to its end, and return it: what follows knows that it has left."""
+    await response.prepare(request)
+    await response.write_eof()
+    return response
 
 
 def wants_json(request: web.Request) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -9,11 +10,19 @@ import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from services.edge.answers import REQUEST_ID, error_response, internal_error
+from services.accounts.ledger import Ledger
+from services.accounts.plans import Plans, load_plans
+from services.accounts.register import Register
+from services.accounts.schema import require_newest
+from services.accounts.store import Store
+from services.edge.account_routes import AccountRoutes, Accounts
+from services.edge.admin import Admin
+from services.edge.answers import REQUEST_ID, add_heads, error_response, internal_error
 from services.edge.clients import AsrClient, DiarizeClient, SummarizeClient
 from services.edge.config import EdgeSettings
-from services.edge.keys import KeyRing
+from services.edge.identity import Identity
 from services.edge.live import Live, StreamLimits
+from services.edge.metering import Metering
 from services.edge.rest import Rest
 from services.edge.spool import Spool
 from services.edge.tiers import Tier
@@ -24,16 +33,72 @@ from services.runtime.errors import Fault, MeshError
 from services.runtime.logs import get_logger
 from services.runtime.request_id import METADATA_KEY, accept_request_id
 
+ACCOUNTS = web.AppKey("accounts", Accounts)
+"""Where the public application carries what its admin's works with too."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-async def make_app(settings: EdgeSettings, keys: KeyRing) -> web.Application:
+async def make_app(settings: EdgeSettings, clock: Callable[[], float] = time.time) -> web.Application:
     """Build the application, within the event loop that will run it.
 
     Args:
         settings: the edge's settings.
-        keys: the valid keys.
+        clock: tells the time, in seconds since 1970.
+
+    Raises:
+        MeshError: INVALID when the plans cannot be used, or the database of the accounts has another schema;
+            UNAVAILABLE when it cannot be reached.
     """
+    plans = load_plans(settings.plans_file)
+    store = Store(settings.database_url.get_secret_value())
+    try:
+        await require_newest(store)
+        accounts = await _accounts(settings, store, plans, clock)
+    except BaseException:
+        await store.close()
+        raise
+    metering = Metering(accounts.ledger, settings.lease_seconds)
+    app = _with_mesh(settings, accounts, metering)
+    app.add_routes(AccountRoutes(accounts, settings.allow_sign_up).routes())
+    app[ACCOUNTS] = accounts
+    app.cleanup_ctx.append(_metering(metering, store))
+    return app
+
+
+def make_admin_app(accounts: Accounts, token_digest: bytes) -> web.Application:
+    """Build the application of the admin API.
+
+    Args:
+        accounts: those of the public application, which ends them.
+        token_digest: SHA-256 of the token.
+    """
+    app = _framed()
+    app.add_routes(Admin(accounts, token_digest).routes())
+    return app
+
+
+def _framed() -> web.Application:
+    app = web.Application(middlewares=[frame])
+    app.on_response_prepare.append(add_heads)
+    return app
+
+
+async def _accounts(settings: EdgeSettings, store: Store, plans: Plans, clock: Callable[[], float]) -> Accounts:
+    register = Register(store, clock)
+    identity = Identity(
+        register,
+        plans,
+        address_secret=await register.address_secret(),
+        allow_anonymous=settings.allow_anonymous,
+        trusted_proxies=settings.trusted_proxies,
+    )
+    edge = f"edge_{secrets.token_hex(8)}"
+    ledger = Ledger(store, edge=edge, lease_seconds=settings.lease_seconds, clock=clock)
+    return Accounts(store, register, ledger, plans, identity, settings.upload_stall_seconds)
+
+
+def _with_mesh(settings: EdgeSettings, accounts: Accounts, metering: Metering) -> web.Application:
     asr, diarize, summarize = (
         Tier("asr", settings.asr_target),
         Tier("diarize", settings.diarize_target),
@@ -48,18 +113,19 @@ async def make_app(settings: EdgeSettings, keys: KeyRing) -> web.Application:
     )
     rest = Rest(
         mesh,
-        keys,
+        accounts.identity,
+        metering,
         Spool(settings.spool_dir),
         Admission("edge", places=settings.concurrency, slots=settings.concurrency),
         Admission("edge-summaries", places=settings.concurrency, slots=settings.concurrency),
-        settings.max_upload_bytes,
         settings.upload_stall_seconds,
     )
-    app = web.Application(middlewares=[frame])
+    app = _framed()
     app.add_routes(rest.routes())
     live = Live(
         mesh.asr,
-        keys,
+        accounts.identity,
+        metering,
         Admission("edge-streams", places=settings.stream_limit, slots=settings.stream_limit),
         StreamLimits(
             tier_wait_seconds=settings.tier_wait_seconds,
@@ -73,6 +139,18 @@ async def make_app(settings: EdgeSettings, keys: KeyRing) -> web.Application:
     app.on_shutdown.append(live.drain)
     app.cleanup_ctx.append(_watching(asr, diarize, summarize))
     return app
+
+
+def _metering(metering: Metering, store: Store) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def metering_(_: web.Application) -> AsyncIterator[None]:
+        living = asyncio.ensure_future(metering.keep_alive())
+        yield
+        living.cancel()
+        await asyncio.wait({living})
+        await metering.told()
+        await store.close()
+
+    return metering_
 
 
 def _watching(*tiers: Tier) -> Callable[[web.Application], AsyncIterator[None]]:
@@ -103,8 +181,6 @@ async def frame(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             response = await _answer(request, handler)
             status = response.status
-            if not response.prepared:
-                response.headers["X-Request-Id"] = request_id
             return response
         finally:
             seconds = time.monotonic() - started

@@ -1,12 +1,34 @@
 """The settings of the edge."""
 
 import tempfile
+from ipaddress import ip_network
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, FilePath
-from pydantic_settings import SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, FilePath, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
 
+from services.accounts.store import driver_url
+from services.edge.addresses import Network
 from services.runtime.settings import Address, ServiceSettings
+
+
+def _split_networks(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
+
+
+def _check_database_url(url: SecretStr) -> SecretStr:
+    driver_url(url.get_secret_value())
+    return url
+
+
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_check_database_url)]
+"""URL of a database that the accounts can be kept in; it may hold a password."""
+
+Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_split_networks)]
+"""Networks separated by commas."""
 
 
 class EdgeSettings(ServiceSettings):
@@ -26,17 +48,35 @@ class EdgeSettings(ServiceSettings):
     summarize_target: str = "127.0.0.1:50071"
     """gRPC target of summarize."""
 
-    keys_file: FilePath | None = None
-    """File with one API key a line; read at the start. Without it no key is valid."""
+    database_url: DatabaseUrl = Field(validation_alias="SPEECHMESH_DATABASE_URL")
+    """Where accounts, keys and the ledger are: `sqlite:////path/to/file` for one machine, or
+    `postgresql://user:password@host:port/name` for any number of edges."""
+
+    plans_file: FilePath | None = None
+    """TOML file with plans that are added to those of `services/accounts/plans.toml`, or replace them by id."""
+
+    lease_seconds: float = Field(default=10, ge=1, le=3600)
+    """How long a request keeps its slot and what it has reserved after the edge that served it was killed; an answer
+    that was on its way is given back after twice as long."""
 
     allow_anonymous: bool = True
-    """Whether requests without a key are served."""
+    """Whether requests without a key are served, as the plan `anonymous` says."""
+
+    allow_sign_up: bool = False
+    """Whether anybody may make an account of the plan `free` by `POST /v1/account`."""
+
+    trusted_proxies: Networks = ()
+    """Networks of our own proxies, separated by commas, such as `10.0.0.0/8`: only these are believed in
+    `X-Forwarded-For` and `Forwarded`."""
+
+    admin_listen: Address | None = None
+    """Where the admin API is served over HTTP (`/admin/v1/…`); it is off unless this is set."""
+
+    admin_token_file: FilePath | None = Field(default=None, validate_default=True)
+    """File with the token of the admin API, 32 characters at least."""
 
     spool_dir: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()) / "speechmesh-spool")
     """Folder whose disk holds uploads while they are worked on; nothing stays in it."""
-
-    max_upload_bytes: int = Field(default=2_000_000_000, ge=1)
-    """Largest upload that is taken."""
 
     upload_stall_seconds: float = Field(default=60, gt=0)
     """Longest pause of a sender; an upload that stops is given up."""
@@ -62,3 +102,10 @@ class EdgeSettings(ServiceSettings):
 
     stream_recovery_seconds: float = Field(default=60, ge=0)
     """How long a live stream looks for another asr when its own is lost; its audio is kept meanwhile."""
+
+    @field_validator("admin_token_file")
+    @classmethod
+    def _token_is_there(cls, path: FilePath | None, info: ValidationInfo) -> FilePath | None:
+        if path is None and info.data.get("admin_listen") is not None:
+            raise ValueError("is needed where SPEECHMESH_EDGE_ADMIN_LISTEN is set")
+        return path

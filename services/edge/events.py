@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from services.edge.answers import REQUEST_ID, dump_json, internal_error
+from services.edge.answers import dump_json, internal_error
 from services.edge.render import error_json
 from services.runtime.errors import TABLE, MeshError
 from services.runtime.logs import get_logger
@@ -64,7 +64,6 @@ class EventStream:
 
     async def open(self) -> None:
         """Send the head of the answer."""
-        self.response.headers["X-Request-Id"] = self._request[REQUEST_ID]
         await self.response.prepare(self._request)
 
     async def send(self, event: str, data: Any) -> None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from services.accounts.claims import Work
+from services.audio.pcm import byte_count
+from services.audio.pcm import seconds as pcm_seconds
 from services.edge.answers import REQUEST_ID, dump_json, internal_error
 from services.edge.asr_stream import AsrStream, Final, Interim, Started, StreamEvent
 from services.edge.clients import AsrClient
 from services.edge.form import TranscribeOptions, parse_options
-from services.edge.keys import KeyRing, opaque_name
+from services.edge.identity import Caller, Identity
+from services.edge.metering import Admitted, Metering
 from services.edge.stream_protocol import (
     MAX_FRAME_BYTES,
     Action,
@@ -37,6 +41,9 @@ from services.runtime.logs import get_logger
 _SLOW_READER_SECONDS = 30.0
 """A client that does not take a message for so long has gone."""
 
+_METERED_SECONDS = 60.0
+"""A stream that we end is paid for in whole minutes that were heard to their end."""
+
 
 @dataclass(frozen=True)
 class StreamLimits:
@@ -57,14 +64,18 @@ class Live:
 
     Args:
         asr: recognizes them.
-        keys: the valid keys.
+        identity: who calls.
+        metering: what they may use.
         admission: how many there may be.
         limits: how long they wait for what.
     """
 
-    def __init__(self, asr: AsrClient, keys: KeyRing, admission: Admission, limits: StreamLimits) -> None:
+    def __init__(
+        self, asr: AsrClient, identity: Identity, metering: Metering, admission: Admission, limits: StreamLimits
+    ) -> None:
         self._asr = asr
-        self._keys = keys
+        self._identity = identity
+        self._metering = metering
         self._admission = admission
         self._limits = limits
         self._draining = asyncio.Event()
@@ -98,15 +109,22 @@ class Live:
         query = dict(request.query)
         token = query.pop("token", None)
         try:
-            caller = self._identify(request, token)
+            # A browser cannot set headers: its key comes in the query.
+            caller = await self._identity.identify(request, token)
             with self._admission.place():
-                await self._serve(request, socket, StreamProtocol(query), caller)
+                async with self._metering.admit(request, caller, Work.STREAM) as admitted:
+                    await self._serve(request, socket, StreamProtocol(query), caller, admitted)
         except MeshError as error:
             await _Conversation(socket, StreamProtocol({}), self._limits).refuse(error)
         return socket
 
     async def _serve(
-        self, request: web.Request, socket: web.WebSocketResponse, protocol: StreamProtocol, caller: str
+        self,
+        request: web.Request,
+        socket: web.WebSocketResponse,
+        protocol: StreamProtocol,
+        caller: Caller,
+        admitted: Admitted,
     ) -> None:
         def begin(fields: Mapping[str, str]) -> AsrStream:
             async def configure() -> TranscribeOptions:
@@ -115,20 +133,20 @@ class Live:
 
             return self._asr.stream(
                 configure,
-                caller=caller,
+                caller=caller.holder,
                 request_id=request[REQUEST_ID],
                 wait_seconds=self._limits.tier_wait_seconds,
                 recovery_seconds=self._limits.recovery_seconds,
             )
 
-        await _Conversation(socket, protocol, self._limits, begin).run(self._draining)
-
-    def _identify(self, request: web.Request, token: str | None) -> str:
-        # A browser cannot set headers: its key comes in the query.
-        header = request.headers.get("Authorization", None if token is None else f"Bearer {token}")
-        caller = self._keys.identify(header)
-        structlog.contextvars.bind_contextvars(key=caller.key_id or "anonymous")
-        return opaque_name(caller, request.remote)
+        conversation = _Conversation(socket, protocol, self._limits, begin, admitted)
+        try:
+            await conversation.run(self._draining)
+        finally:
+            # Metered as it ran: what was heard is paid for, whoever ended it.
+            heard = conversation.heard_seconds
+            paid = heard - heard % _METERED_SECONDS if conversation.is_our_fault else heard
+            admitted.settle_stream(heard, paid, conversation.model)
 
 
 class _Conversation:
@@ -139,6 +157,7 @@ class _Conversation:
         protocol: what is said on it.
         limits: how long is waited for what.
         begin: returns a stream with these options that nothing was asked of yet; None where none will be.
+        admitted: sees to it that audio is paid for before it is heard; None where none will be.
     """
 
     def __init__(
@@ -147,8 +166,11 @@ class _Conversation:
         protocol: StreamProtocol,
         limits: StreamLimits,
         begin: Callable[[Mapping[str, str]], AsrStream] | None = None,
+        admitted: Admitted | None = None,
     ) -> None:
         self._begin = begin
+        self._admitted = admitted
+        self._heard_bytes = 0
         self._socket = socket
         self._protocol = protocol
         self._limits = limits
@@ -158,10 +180,19 @@ class _Conversation:
         self._over = asyncio.Event()
         # Only for who does not read what he is told.
         self._code = WSCloseCode.TRY_AGAIN_LATER.value
+        self.is_our_fault = False
+        """Whether it ended because we could not go on."""
+        self.model: str | None = None
+        """What recognizes it; None until that is known."""
+
+    @property
+    def heard_seconds(self) -> float:
+        """How much audio was taken."""
+        return pcm_seconds(self._heard_bytes)
 
     async def run(self, draining: asyncio.Event) -> None:
         """Serve it to its end, which is to come soon once `draining` is set."""
-        tasks = [asyncio.create_task(self._safely(part)) for part in (self._read(), self._leave(draining))]
+        tasks = [asyncio.create_task(self._safely(part)) for part in (self._read, partial(self._leave, draining))]
         try:
             await self._do(self._protocol.connected())
             await self._over.wait()
@@ -219,10 +250,10 @@ class _Conversation:
             async for event in events:
                 await self._do(self._told(event))
 
-    async def _safely(self, part: Coroutine[Any, Any, None]) -> None:
+    async def _safely(self, part: Callable[[], Awaitable[None]]) -> None:
         """Run a part of the conversation; when it fails, that is what the client is told."""
         try:
-            await part
+            await part()
         except MeshError as error:
             await self._do(self._protocol.failed(error))
         except Exception:  # noqa: BLE001 - whatever it is, its text stays here
@@ -232,6 +263,7 @@ class _Conversation:
     def _told(self, event: StreamEvent) -> list[Action]:
         match event:
             case Started(model):
+                self.model = model
                 return self._protocol.started(model)
             case Final(segment, lag):
                 metrics.STREAM_LAG_SECONDS.observe(max(0.0, lag))
@@ -250,10 +282,10 @@ class _Conversation:
                     self._open(fields)
                 case Close(code):
                     self._code = code
+                    self.is_our_fault = code in (WSCloseCode.INTERNAL_ERROR, WSCloseCode.TRY_AGAIN_LATER)
                     self._over.set()
                 case Audio(pcm):
-                    assert self._stream is not None
-                    await self._stream.feed(pcm)
+                    await self._hear(pcm)
                 case Flush():
                     assert self._stream is not None
                     self._stream.flush()
@@ -261,12 +293,29 @@ class _Conversation:
                     assert self._stream is not None
                     self._stream.end()
 
+    async def _hear(self, pcm: bytes) -> None:
+        """Pass audio on as far as it is paid for; where that is not all of it, the stream ends with what was said."""
+        assert self._stream is not None
+        assert self._admitted is not None
+        refusal: MeshError | None = None
+        try:
+            await self._admitted.cover(pcm_seconds(self._heard_bytes + len(pcm)))
+        except MeshError as error:
+            refusal = error
+            paid = self._admitted.covered_seconds() - self.heard_seconds
+            pcm = pcm[: max(0, byte_count(min(paid, pcm_seconds(len(pcm)))))]
+        self._heard_bytes += len(pcm)
+        if pcm:
+            await self._stream.feed(pcm)
+        if refusal is not None:
+            await self._do(self._protocol.wrong(refusal))
+
     def _open(self, fields: Mapping[str, str]) -> None:
         if self._listening is not None:
             self._listening.cancel()
         assert self._begin is not None
         self._stream = self._begin(fields)
-        self._listening = asyncio.create_task(self._safely(self._listen(self._stream)))
+        self._listening = asyncio.create_task(self._safely(partial(self._listen, self._stream)))
 
     async def _send(self, message: dict[str, Any]) -> None:
         try:

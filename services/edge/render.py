@@ -21,6 +21,9 @@ from services.edge.transcript import Segment, Suppressed, Transcript, Word
 from services.runtime.errors import MeshError, invalid_field
 
 CHARSET: Final = "utf-8"
+
+JSON: Final = "application/json"
+"""Media type of a body that is not a text."""
 """Of every body."""
 
 ALIASES: Final = {"text": "txt"}
@@ -228,8 +231,8 @@ def _escaped(text: str) -> str:
 
 
 _WRITERS: Final[dict[str, tuple[str, Callable[[Transcript], Json | str]]]] = {
-    "json": ("application/json", as_json),
-    "verbose_json": ("application/json", as_verbose_json),
+    "json": (JSON, as_json),
+    "verbose_json": (JSON, as_verbose_json),
     "txt": ("text/plain", as_text),
     "srt": ("application/x-subrip", as_srt),
     "vtt": ("text/vtt", as_vtt),

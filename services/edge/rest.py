@@ -1,33 +1,36 @@
 """The REST routes: who asks, what they want, and the answer in the contract's words."""
 
 import asyncio
+import hashlib
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-import structlog
 from aiohttp import web
 
+from services.accounts.claims import Answer, Work
 from services.edge.answers import (
+    REPEATED,
     REQUEST_ID,
+    dump_json,
     error_response,
     json_response,
+    send,
     wants_events,
     wants_json,
 )
 from services.edge.body import receive_body
 from services.edge.events import Reports, answer_in_events
-from services.edge.form import TranscribeOptions, parse_options
-from services.edge.keys import Caller, KeyRing, opaque_name
+from services.edge.form import parse_options
+from services.edge.identity import Caller, Identity
+from services.edge.metering import Admitted, Metering, repeat_of
 from services.edge.offer import Offer, ServedModel
-from services.edge.render import CHARSET, error_json, render
+from services.edge.render import CHARSET, JSON, Rendered, error_json, render
 from services.edge.spool import Spool
 from services.edge.summary import SummaryWishes, answer_json, parse_wishes
-from services.edge.tiers import Tier
-from services.edge.transcript import Transcript
-from services.edge.transcription import Mesh, OnProgress, transcribe
-from services.edge.upload import receive_upload, refuse_announced_size
+from services.edge.transcription import Mesh, transcribe
+from services.edge.upload import Upload, receive_upload, refuse_announced_size
 from services.models.catalogue import Speed, load_catalogue
 from services.runtime.admission import Admission
 from services.runtime.errors import Fault, MeshError
@@ -39,23 +42,21 @@ _MOST_SUMMARIZE_BYTES = 16 * 1024 * 1024
 _REFUSAL_SECONDS = 1.0
 """How long the head of an answer in events waits for the first words; most of what is refused is refused sooner."""
 
-_Transcribing = Callable[[OnProgress], Awaitable[Transcript]]
-
 
 @dataclass(frozen=True)
 class Rest:
     """The handlers and what they work with."""
 
     mesh: Mesh
-    keys: KeyRing
+    identity: Identity
+    metering: Metering
     spool: Spool
     admission: Admission
     summaries: Admission
-    max_upload_bytes: int
     upload_stall_seconds: float
 
     def routes(self) -> list[web.RouteDef]:
-        """Return every route of the contract."""
+        """Return the routes that do the work, and those that say what there is."""
         return [
             web.post("/v1/transcribe", self.post_transcribe, expect_handler=self.expect_upload),
             web.post("/v1/summarize", self.post_summarize),
@@ -66,32 +67,66 @@ class Rest:
 
     async def post_transcribe(self, request: web.Request) -> web.StreamResponse:
         """Transcribe an uploaded recording."""
-        caller = opaque_name(self._identify(request), request.remote)
-        upload = await receive_upload(request, self.spool, self.max_upload_bytes, self.upload_stall_seconds)
-        with upload.file, self.admission.place():
-            offer = await self.mesh.asr.offer(self.mesh.tier_wait_seconds)
-            options = parse_options(upload.fields, offer.models)
-            transcribing = partial(transcribe, self.mesh, upload.file, options, caller, request[REQUEST_ID])
-            if wants_events(request):
-                work = partial(_transcribed, transcribing, options)
-                return await answer_in_events(request, work, _stage("decoding", 0.0))
-            transcript = await transcribing(lambda stage, ratio: None)
-        return _answer(transcript, options, wrap=wants_json(request))
+        caller = await self.identity.identify(request)
+        most = caller.plan.max_file_bytes
+        refuse_announced_size(request, most)
+        async with self.metering.admit(request, caller, Work.FILE, repeat_of(request)) as admitted:
+            upload = await receive_upload(
+                request, self.spool, most, self.upload_stall_seconds, fingerprint=admitted.repeatable
+            )
+            with upload.file:
+                kept = await admitted.kept_answer(upload.fingerprint)
+                if kept is not None:
+                    return await _answer_again(request, kept)
+                with self.admission.place():
+                    return await self._transcribe(request, upload, caller, admitted)
+
+    async def _transcribe(
+        self, request: web.Request, upload: Upload, caller: Caller, admitted: Admitted
+    ) -> web.StreamResponse:
+        offer = await self.mesh.asr.offer(self.mesh.tier_wait_seconds)
+        options = parse_options(upload.fields, offer.models)
+
+        async def work(reports: Reports) -> Rendered:
+            def note(stage: str, ratio: float) -> None:
+                reports.progress = _stage(stage, ratio)
+
+            transcript = await transcribe(
+                self.mesh, upload.file, options, caller.holder, request[REQUEST_ID], note, admitted.cover
+            )
+            rendered = render(transcript, options.response_format)
+            answer = Answer(upload.fingerprint, *_written(rendered)) if admitted.repeatable else None
+            await admitted.settle(transcript.duration, transcript.model, answer)
+            return rendered
+
+        return await _answer(request, work, _stage("decoding", 0.0))
 
     async def post_summarize(self, request: web.Request) -> web.StreamResponse:
         """Sum up a transcript."""
-        caller = opaque_name(self._identify(request), request.remote)
-        body = await receive_body(request, _MOST_SUMMARIZE_BYTES, self.upload_stall_seconds)
-        with self.summaries.place():
-            return await self._summarize(request, body, caller)
+        caller = await self.identity.identify(request)
+        async with self.metering.admit(request, caller, Work.SUMMARY, repeat_of(request)) as admitted:
+            body = await receive_body(request, _MOST_SUMMARIZE_BYTES, self.upload_stall_seconds)
+            fingerprint = hashlib.sha256(body).digest() if admitted.repeatable else b""
+            kept = await admitted.kept_answer(fingerprint)
+            if kept is not None:
+                return await _answer_again(request, kept)
+            with self.summaries.place():
+                return await self._summarize(request, body, fingerprint, caller, admitted)
 
-    async def _summarize(self, request: web.Request, body: bytes, caller: str) -> web.StreamResponse:
-        wishes = await asyncio.to_thread(parse_wishes, body, caller)
+    async def _summarize(
+        self, request: web.Request, body: bytes, fingerprint: bytes, caller: Caller, admitted: Admitted
+    ) -> web.StreamResponse:
+        wishes = await asyncio.to_thread(parse_wishes, body, caller.holder)
         await self.mesh.summarize.tier.wait_serving(self.mesh.tier_wait_seconds)
-        work = partial(self._summed_up, wishes, request[REQUEST_ID])
-        if wants_events(request):
-            return await answer_in_events(request, work, {"ratio": 0.0}, patience_seconds=_REFUSAL_SECONDS)
-        return json_response(await work(Reports({"ratio": 0.0})))
+
+        async def work(reports: Reports) -> Rendered:
+            summary = await self._summed_up(wishes, request[REQUEST_ID], reports)
+            rendered = Rendered(summary, JSON)
+            answer = Answer(fingerprint, *_written(rendered)) if admitted.repeatable else None
+            await admitted.settle(0.0, summary["model"], answer)
+            return rendered
+
+        return await _answer(request, work, {"ratio": 0.0}, patience_seconds=_REFUSAL_SECONDS)
 
     async def _summed_up(self, wishes: SummaryWishes, request_id: str, reports: Reports) -> Any:
         def note(ratio: float) -> None:
@@ -126,23 +161,25 @@ class Rest:
                 offer = await asr.offer(0)
             except MeshError:
                 tiers[asr.tier.name] = False
+        tiers["accounts"] = self.metering.reachable
+        works = tiers[asr.tier.name] and tiers["accounts"]
         body = {
-            "status": _status(tiers, asr.tier),
+            "status": "unavailable" if not works else "ok" if all(tiers.values()) else "degraded",
             "gpu_available": offer is not None and offer.gpu_name is not None,
             "gpu_name": offer.gpu_name if offer else None,
             "gpu_memory_mb": offer.gpu_memory_mb if offer else None,
             "tiers": {name: "ok" if serving else "unavailable" for name, serving in tiers.items()},
         }
-        if tiers[asr.tier.name]:
+        if works:
             return json_response(body)
-        down = unavailable(asr.tier.name)
+        down = unavailable("accounts" if tiers[asr.tier.name] else asr.tier.name)
         return json_response({**body, **error_json(down)}, status=503, headers={"Retry-After": "5"})
 
     async def expect_upload(self, request: web.Request) -> web.StreamResponse | None:
         """Answer `Expect: 100-continue`: who may not upload, or too much, is told before the body is sent."""
         try:
-            self._identify(request)
-            refuse_announced_size(request, self.max_upload_bytes)
+            caller = await self.identity.identify(request)
+            refuse_announced_size(request, caller.plan.max_file_bytes)
             if request.headers["Expect"].lower() != "100-continue":
                 raise MeshError(Fault.INVALID, "Only '100-continue' can be expected.", code="bad_request")
         except MeshError as error:
@@ -151,29 +188,55 @@ class Rest:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         return None
 
-    def _identify(self, request: web.Request) -> Caller:
-        caller = self.keys.identify(request.headers.get("Authorization"))
-        structlog.contextvars.bind_contextvars(key=caller.key_id or "anonymous")
-        return caller
-
-
-async def _transcribed(transcribing: _Transcribing, options: TranscribeOptions, reports: Reports) -> Any:
-    def note(stage: str, ratio: float) -> None:
-        reports.progress = _stage(stage, ratio)
-
-    body = render(await transcribing(note), options.response_format).body
-    return {"text": body} if isinstance(body, str) else body
-
 
 def _stage(stage: str, ratio: float) -> dict[str, Any]:
     return {"stage": stage, "ratio": round(ratio, 3)}
 
 
-def _answer(transcript: Transcript, options: TranscribeOptions, *, wrap: bool) -> web.Response:
-    rendered = render(transcript, options.response_format)
+async def _answer(
+    request: web.Request,
+    work: Callable[[Reports], Awaitable[Rendered]],
+    progress: Any,
+    *,
+    patience_seconds: float = 0.0,
+) -> web.StreamResponse:
+    """Do the work and send what comes of it, in events where they are asked for; return when it has left."""
+    if not wants_events(request):
+        return await send(request, _response(request, await work(Reports(progress))))
+
+    async def told(reports: Reports) -> Any:
+        return _event(await work(reports))
+
+    return await answer_in_events(request, told, progress, patience_seconds=patience_seconds)
+
+
+async def _answer_again(request: web.Request, kept: Answer) -> web.StreamResponse:
+    """Send what an equal request was answered."""
+    body = json.loads(kept.body) if kept.content_type == JSON else kept.body.decode()
+    rendered = Rendered(body, kept.content_type)
+    request[REPEATED] = True
+    if not wants_events(request):
+        return await send(request, _response(request, rendered))
+
+    async def told(_: Reports) -> Any:
+        return _event(rendered)
+
+    return await answer_in_events(request, told, {}, patience_seconds=0.0)
+
+
+def _written(rendered: Rendered) -> tuple[str, bytes]:
+    body = rendered.body
+    return rendered.content_type, body.encode() if isinstance(body, str) else dump_json(body)
+
+
+def _event(rendered: Rendered) -> Any:
+    return {"text": rendered.body} if isinstance(rendered.body, str) else rendered.body
+
+
+def _response(request: web.Request, rendered: Rendered) -> web.Response:
     if not isinstance(rendered.body, str):
         return json_response(rendered.body)
-    if wrap:
+    if wants_json(request):
         return json_response({"text": rendered.body})
     return web.Response(text=rendered.body, content_type=rendered.content_type, charset=CHARSET)
 
@@ -189,9 +252,3 @@ def _model_entry(model: ServedModel) -> dict[str, Any]:
     if model.runs != model.id:
         entry["runs"] = model.runs
     return entry
-
-
-def _status(tiers: dict[str, bool], asr: Tier) -> str:
-    if not tiers[asr.name]:
-        return "unavailable"
-    return "ok" if all(tiers.values()) else "degraded"

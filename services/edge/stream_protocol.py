@@ -25,6 +25,7 @@ one with `is_final`, or an error.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -239,7 +240,7 @@ class StreamProtocol:
         held = [self._send(self._held)] if self._held else []
         body = {"type": "error", **error_json(error), "transcript": self._transcript}
         if error.retry_after_seconds is not None:
-            body["retry_after"] = error.retry_after_seconds
+            body["retry_after"] = math.ceil(error.retry_after_seconds)
         self.phase = Phase.CLOSED
         return [*held, self._send(body), Close(TABLE[error.fault].websocket)]
 

@@ -69,7 +69,7 @@ class SummaryRequest:
     language: str | None
     """Code of the language to write in; None for that of the transcript."""
     caller: str
-    """Who asks, as `keys.opaque_name` calls him."""
+    """Who asks, as other services know him."""
 
 
 @dataclass(frozen=True)

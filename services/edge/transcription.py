@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from services.audio.pcm import seconds as pcm_seconds
 from services.edge.clients import AsrClient, Diarization, DiarizeClient, Done, Recognition, SummarizeClient
 from services.edge.form import TranscribeOptions
 from services.edge.media import DecodeLimits, decode
@@ -20,6 +21,9 @@ T = TypeVar("T")
 OnProgress = Callable[[str, float], None]
 """Takes the stage (`decoding`, `transcribing`, then `summarizing`) and the share of it that is done, 0 to 1."""
 
+Cover = Callable[[float], Awaitable[None]]
+"""Sees to it that so many seconds of audio are paid for; raises MeshError (PAYMENT_REQUIRED) where they are not."""
+
 DIARIZATION_UNAVAILABLE = "diarization_unavailable"
 """Warning on a transcript without speakers that was to have them."""
 
@@ -30,6 +34,10 @@ _PASSING = (Fault.UNAVAILABLE, Fault.TOO_SLOW, Fault.OVERLOADED)
 
 _MOST_BELIEVED = 0.95
 """Of what a file says about its length; that a service is done, it says itself."""
+
+_SILENT_SECONDS = 1.0
+"""How much less may come out of a file than it says: what encoders put around the sound, and estimates. So a recording
+that is to the second what is left is not refused for it; what it really has is covered as it comes."""
 
 # At 256 KiB a chunk: how far the decoder may run ahead of the slower of the two services.
 _CHUNKS_AHEAD = 4
@@ -47,7 +55,13 @@ class Mesh:
 
 
 async def transcribe(
-    mesh: Mesh, file: SpoolFile, options: TranscribeOptions, caller: str, request_id: str, progress: OnProgress
+    mesh: Mesh,
+    file: SpoolFile,
+    options: TranscribeOptions,
+    caller: str,
+    request_id: str,
+    progress: OnProgress,
+    cover: Cover,
 ) -> Transcript:
     """Turn the recording in `file` into a transcript, with its summary where one is asked for.
 
@@ -57,12 +71,13 @@ async def transcribe(
         mesh: the services.
         file: the recording.
         options: what is wanted of it.
-        caller: who asks, as `keys.opaque_name` calls him.
+        caller: who asks, as other services know him.
         request_id: goes with every call.
         progress: is told how far it has come.
+        cover: sees to it that so much audio is paid for, before any of it is listened to.
 
     Raises:
-        MeshError: the file is no recording that can be read, or a service failed.
+        MeshError: the file is no recording that can be read, a service failed, or it is not paid for.
     """
     wanted = options.diarize
     await mesh.asr.tier.wait_serving(mesh.tier_wait_seconds)
@@ -73,8 +88,11 @@ async def transcribe(
     progress("decoding", 0.0)
     async with decode(file.fileno(), DecodeLimits(max_seconds=mesh.max_audio_seconds)) as decoding:
         probe = await decoding.probe()
+        if probe.duration is not None:
+            await cover(max(0.0, probe.duration - _SILENT_SECONDS))
         done = _Shares(progress, probe.duration)
-        recognition, diarization = await _listen(mesh, decoding.pcm(), options, caller, request_id, done)
+        pcm = _covered(decoding.pcm(), cover)
+        recognition, diarization = await _listen(mesh, pcm, options, caller, request_id, done)
     warnings = tuple(warning.message for warning in decoding.warnings)
     missing = wanted and diarization is None
     warnings = (*warnings, *([DIARIZATION_UNAVAILABLE] if missing else []))
@@ -83,6 +101,15 @@ async def transcribe(
     if options.summarize is None:
         return transcript
     return await _summed_up(mesh, transcript, options.summarize, caller, request_id, progress)
+
+
+async def _covered(pcm: AsyncIterator[bytes], cover: Cover) -> AsyncIterator[bytes]:
+    """Yield the chunks of a recording, each when it is paid for: a file may be longer than it says."""
+    heard = 0
+    async for chunk in pcm:
+        heard += len(chunk)
+        await cover(pcm_seconds(heard))
+        yield chunk
 
 
 async def _diarize_serves(mesh: Mesh, options: TranscribeOptions) -> bool:

@@ -1,6 +1,8 @@
 """A multipart upload: the file to the spool byte by byte, the other fields to text."""
 
 import asyncio
+import hashlib
+import json
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -33,9 +35,13 @@ class Upload:
     """The recording; whoever holds the upload closes it."""
     fields: dict[str, str]
     """The other fields as they were sent."""
+    fingerprint: bytes
+    """SHA-256 of all of it; empty unless it was asked for."""
 
 
-async def receive_upload(request: web.Request, spool: Spool, max_bytes: int, stall_seconds: float) -> Upload:
+async def receive_upload(
+    request: web.Request, spool: Spool, max_bytes: int, stall_seconds: float, *, fingerprint: bool = False
+) -> Upload:
     """Read the form of `request`; fields may come in any order.
 
     Args:
@@ -43,6 +49,7 @@ async def receive_upload(request: web.Request, spool: Spool, max_bytes: int, sta
         spool: where the recording goes.
         max_bytes: largest recording that is taken.
         stall_seconds: longest pause of the sender.
+        fingerprint: whether to make one; it costs a second of processor time for each gigabyte or two.
 
     Raises:
         MeshError: INVALID for anything that is not such a form, TOO_LARGE as soon as that is known.
@@ -51,6 +58,7 @@ async def receive_upload(request: web.Request, spool: Spool, max_bytes: int, sta
     await _refuse_other_bodies(request)
     file: SpoolFile | None = None
     fields: dict[str, str] = {}
+    content = hashlib.sha256() if fingerprint else None
     try:
         parts = await request.multipart()
         while (part := await _in_time(parts.next(), stall_seconds)) is not None:
@@ -60,7 +68,7 @@ async def receive_upload(request: web.Request, spool: Spool, max_bytes: int, sta
             if name == "file":
                 if file is not None:
                     raise invalid_field("file", "Send one file a request; the field 'file' came twice.")
-                file = await _receive_file(part, spool, max_bytes, stall_seconds)
+                file = await _receive_file(part, spool, max_bytes, stall_seconds, content)
             elif name in fields:
                 raise invalid_field(name, f"The field '{name}' came twice.")
             else:
@@ -75,7 +83,7 @@ async def receive_upload(request: web.Request, spool: Spool, max_bytes: int, sta
         if isinstance(error, _MALFORMED):
             raise _malformed() from error
         raise
-    return Upload(file, fields)
+    return Upload(file, fields, _fingerprint(content, fields) if content else b"")
 
 
 def refuse_announced_size(request: web.Request, max_bytes: int) -> None:
@@ -107,12 +115,16 @@ def _name(part: BodyPartReader) -> str:
     return name
 
 
-async def _receive_file(part: BodyPartReader, spool: Spool, max_bytes: int, stall_seconds: float) -> SpoolFile:
+async def _receive_file(
+    part: BodyPartReader, spool: Spool, max_bytes: int, stall_seconds: float, content: "hashlib._Hash | None"
+) -> SpoolFile:
     if part.filename is None:
         raise invalid_field("file", f"The field 'file' holds text instead of a file. {_HOW}")
     file = spool.open(max_bytes)
     try:
         while chunk := await _in_time(part.read_chunk(_CHUNK_BYTES), stall_seconds):
+            if content is not None:
+                content.update(chunk)
             await file.write(chunk)
         await file.flush()
     except BaseException:
@@ -131,6 +143,12 @@ async def _receive_value(name: str, part: BodyPartReader, stall_seconds: float) 
         return value.decode()
     except UnicodeDecodeError:
         raise invalid_field(name, f"The field '{name}' is not UTF-8 text.") from None
+
+
+def _fingerprint(content: "hashlib._Hash", fields: dict[str, str]) -> bytes:
+    """Return what tells this upload from others, in whatever order its fields came."""
+    content.update(json.dumps(sorted(fields.items())).encode())
+    return content.digest()
 
 
 async def _in_time(reading: Awaitable[T], seconds: float) -> T:

@@ -19,6 +19,12 @@ HTTP_SECONDS = Histogram(
     ["route", "status"],
     buckets=_SECONDS,
 )
+LEDGER_SECONDS = Histogram(
+    "speechmesh_ledger_seconds",
+    "Time that the ledger took to let a request in, to extend it, to settle it",
+    ["step"],
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0),
+)
 HTTP_INFLIGHT = Gauge("speechmesh_http_inflight", "HTTP requests that are being served", ["route"])
 QUEUE_PLACES = Gauge("speechmesh_queue_places", "Requests taken, running or waiting", ["service"])
 QUEUE_WAIT_SECONDS = Histogram(

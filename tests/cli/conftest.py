@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+import typer
+from typer.testing import CliRunner, Result
 
 from services.cli.ports import free_ports
 
@@ -106,3 +108,14 @@ def _has_ended(process: psutil.Process) -> bool:
 @pytest.fixture
 def gone() -> Callable[..., bool]:
     return all_gone
+
+
+@pytest.fixture
+def invoke(sqlite_database: str) -> Callable[..., Result]:
+    """Run a command of a group in this process, on a database of its own; what it raises is raised here."""
+
+    def call(group: typer.Typer, *arguments: str, **environ: str) -> Result:
+        told = {"SPEECHMESH_DATABASE_URL": sqlite_database, **environ}
+        return CliRunner().invoke(group, arguments, env=told, catch_exceptions=False)
+
+    return call

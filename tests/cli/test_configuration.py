@@ -4,11 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.configuration import configured_ports, grace_seconds, require_keys_file, require_valid
+from services.cli.configuration import configured_ports, grace_seconds, require_valid
 from services.runtime.errors import MeshError
 
 ROOT = Path(__file__).parents[2]
-SOUND = {"SPEECHMESH_MODELS_DIR": "/models", "SPEECHMESH_PORT": "80", "HOME": "/root"}
+SOUND = {
+    "SPEECHMESH_MODELS_DIR": "/models",
+    "SPEECHMESH_DATABASE_URL": "postgresql://edge:secret@db/accounts",
+    "SPEECHMESH_PORT": "80",
+    "HOME": "/root",
+}
 
 
 def test_every_wrong_variable_is_named_once() -> None:
@@ -31,10 +36,21 @@ def test_ports_that_services_were_told_are_known() -> None:
         configured_ports({"SPEECHMESH_DIARIZE_LISTEN": "nine"})
 
 
-def test_a_file_of_keys_that_is_no_text_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "keys").write_bytes(b"\xff\xfe")
-    with pytest.raises(MeshError, match="it is not UTF-8"):
-        require_keys_file(tmp_path / "keys")
+def test_the_database_has_to_be_named() -> None:
+    settings = {name: value for name, value in SOUND.items() if name != "SPEECHMESH_DATABASE_URL"}
+    with pytest.raises(MeshError, match="SPEECHMESH_DATABASE_URL: Field required"):
+        require_valid(settings)
+
+
+@pytest.mark.parametrize("url", ["mysql://edge:hunter2@db/accounts", "postgresql://edge:hunter2@db:port/accounts"])
+def test_the_password_of_a_wrong_database_is_not_repeated(url: str) -> None:
+    with pytest.raises(MeshError, match="SPEECHMESH_DATABASE_URL: it must read ") as caught:
+        require_valid({**SOUND, "SPEECHMESH_DATABASE_URL": url})
+    assert "hunter2" not in caught.value.message
+
+
+def test_the_settings_do_not_show_the_password() -> None:
+    assert "secret" not in repr(require_valid(SOUND))
 
 
 def test_no_model_library_is_imported_to_look_at_settings() -> None:

@@ -37,13 +37,13 @@ def test_a_folder_that_cannot_be_made_is_a_readable_error(tmp_path: Path) -> Non
 
 def test_a_key_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
     path = tmp_path / "api-key"
-    key = ensure_key(path)
-    assert key is not None
+    key, made = ensure_key(path)
+    assert made
     assert key.startswith("sk-")
     assert len(key) >= 35
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert path.read_text() == f"{key}\n"
-    assert ensure_key(path) is None
+    assert ensure_key(path) == (key, False)
     assert read_key(path) == key
     assert [entry.name for entry in tmp_path.iterdir()] == ["api-key"]
 
@@ -51,14 +51,23 @@ def test_a_key_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> No
 def test_many_at_once_make_one_key(tmp_path: Path) -> None:
     path = tmp_path / "api-key"
     with ThreadPoolExecutor(8) as pool:
-        keys = [key for key in pool.map(ensure_key, [path] * 32) if key]
-    assert keys == [read_key(path)]
+        keys = list(pool.map(ensure_key, [path] * 32))
+    assert {key for key, _ in keys} == {read_key(path)}
+    assert sum(made for _, made in keys) == 1
 
 
 def test_an_empty_key_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "api-key"
     path.write_text("\n")
     with pytest.raises(MeshError, match="is empty"):
+        ensure_key(path)
+    assert read_key(path) is None
+
+
+def test_a_key_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "api-key"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(MeshError, match="it is not UTF-8"):
         ensure_key(path)
     assert read_key(path) is None
 

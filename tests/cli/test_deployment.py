@@ -21,7 +21,7 @@ def test_the_edge_is_told_where_the_engines_listen() -> None:
     for name in ("ASR", "DIARIZE", "SUMMARIZE"):
         assert chosen[f"SPEECHMESH_EDGE_{name}_TARGET"] == chosen[f"SPEECHMESH_{name}_LISTEN"]
     assert chosen["SPEECHMESH_EDGE_LISTEN"] == "127.0.0.1:8080"
-    assert chosen["SPEECHMESH_EDGE_KEYS_FILE"] == "/data/api-key"
+    assert chosen["SPEECHMESH_DATABASE_URL"] == "sqlite:////data/accounts.db"
     assert chosen["SPEECHMESH_EDGE_SPOOL_DIR"] == "/data/spool"
     assert chosen["SPEECHMESH_MODELS_DIR"] == "/models"
 
@@ -64,6 +64,14 @@ def test_programs_start_with_the_engines_and_end_with_the_front() -> None:
     assert planned[0].health == GrpcHealth("127.0.0.1:20000")
     assert planned[3].health == HttpHealth("http://127.0.0.1:8080/health")
     assert planned[1].argv[1:] == ("-P", "-m", "services.diarize")
+
+
+def test_only_the_edge_is_told_of_the_database() -> None:
+    url = "postgresql://edge:secret@db/accounts"
+    told = [
+        program.env.get("SPEECHMESH_DATABASE_URL") for program in programs(SITE, settings(SPEECHMESH_DATABASE_URL=url))
+    ]
+    assert told == [None, None, None, url]
 
 
 def test_how_many_threads_a_process_takes_is_its_own_business() -> None:

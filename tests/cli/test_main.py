@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("up", "transcribe", "listen", "models", "test", "check", "protos")
+COMMANDS = ("up", "transcribe", "listen", "models", "accounts", "keys", "ledger", "db", "test", "check", "protos")
 
 
 def speechmesh(*arguments: str, flags: tuple[str, ...] = (), **environ: str) -> "subprocess.CompletedProcess[str]":
@@ -23,9 +23,7 @@ def speechmesh(*arguments: str, flags: tuple[str, ...] = (), **environ: str) -> 
 def test_help_lists_every_command() -> None:
     done = speechmesh("--help")
     assert done.returncode == 0
-    assert all(
-        f"\n  {name} " in done.stdout for name in ("up", "transcribe", "listen", "models", "test", "check", "protos")
-    )
+    assert all(f"\n  {name} " in done.stdout for name in COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -39,7 +37,7 @@ def test_help_imports_nothing_heavy() -> None:
     done = speechmesh("--help", flags=("-X", "importtime"))
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "typer" in imported
-    assert not imported & {"grpc", "aiohttp", "torch", "numpy", "pydantic", "services.models"}
+    assert not imported & {"grpc", "aiohttp", "torch", "numpy", "pydantic", "sqlalchemy", "services.models"}
 
 
 def test_an_unknown_command_is_a_usage_error() -> None:
@@ -66,6 +64,22 @@ def test_an_expected_failure_of_models_is_told_in_the_same_way() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("Error: There is no model 'huge'")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [("accounts", "list"), ("keys", "list", "acc_1"), ("ledger", "verify"), ("db", "status")]
+)
+def test_a_database_that_is_away_is_one_sentence_without_its_password(arguments: tuple[str, ...]) -> None:
+    done = speechmesh(*arguments, SPEECHMESH_DATABASE_URL="postgresql://edge:hunter2@127.0.0.1:1/mesh")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: The database mesh at 127.0.0.1:1 cannot be used: ")
+    assert done.stderr.count("\n") == 1
+    assert "hunter" not in done.stderr
+
+
+def test_credits_that_are_taken_back_come_through_as_they_are(sqlite_database: str) -> None:
+    done = speechmesh("accounts", "credit", "acc_1", "-5", SPEECHMESH_DATABASE_URL=sqlite_database)
+    assert done.stderr == "Error: There is no account 'acc_1'.\n"
 
 
 def test_arguments_for_pytest_come_through_as_they_are() -> None:

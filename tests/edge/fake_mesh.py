@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import io
+import time
 import wave
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,6 @@ from services.diarize.device import Device
 from services.diarize.server import DiarizeServicer
 from services.edge.app import make_app
 from services.edge.config import EdgeSettings
-from services.edge.keys import KeyRing
 from services.runtime.admission import Admission
 from services.runtime.lifecycle import Loading
 from services.runtime.spans import to_duration, to_progress, to_span
@@ -28,11 +28,9 @@ from speechmesh.asr.v1 import asr_pb2, asr_pb2_grpc
 from speechmesh.diarize.v1 import diarize_pb2_grpc
 from speechmesh.summarize.v1 import summarize_pb2_grpc
 from tests.diarize.fake_engine import FakeDiarizer
+from tests.edge.accounts import AUTH, new_database, plans_file
 from tests.edge.fake_summarize import FakeSummarize
 from tests.loopback import serving
-
-KEY = "sk-of-the-tests"
-AUTH = {"Authorization": f"Bearer {KEY}"}
 
 
 class FakeAsr(asr_pb2_grpc.AsrServiceServicer):
@@ -43,6 +41,7 @@ class FakeAsr(asr_pb2_grpc.AsrServiceServicer):
         failure: when given, how every request ends when its first audio comes.
         hold: whether every request waits for ever when its first audio comes.
         language: what it hears unless it is told.
+        pause_seconds: how long it takes over every request when all has come.
     """
 
     def __init__(
@@ -52,11 +51,13 @@ class FakeAsr(asr_pb2_grpc.AsrServiceServicer):
         failure: Exception | None = None,
         hold: bool = False,
         language: str = "en",
+        pause_seconds: float = 0.0,
     ) -> None:
         self._can_translate = can_translate
         self._failure = failure
         self._hold = hold
         self._language = language
+        self._pause_seconds = pause_seconds
         self.configs: list[asr_pb2.RecognitionConfig] = []
         self.running = asyncio.Event()
         self.cancelled = asyncio.Event()
@@ -72,6 +73,7 @@ class FakeAsr(asr_pb2_grpc.AsrServiceServicer):
             while heard < int(seconds):
                 yield asr_pb2.RecognizeResponse(segment=_word_heard(heard, language, probability))
                 heard += 1
+        await asyncio.sleep(self._pause_seconds)
         yield asr_pb2.RecognizeResponse(progress=to_progress(seconds, 1.0))
         yield asr_pb2.RecognizeResponse(
             suppressed=asr_pb2.SuppressedText(
@@ -124,22 +126,37 @@ class FakeMesh:
     """Settings of the edge that differ from the defaults of the tests."""
     down: frozenset[str] = frozenset()
     """Names of the services that are not there."""
+    plans: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What is changed of the plans that are named."""
+    clock: Callable[[], float] = time.time
+    """Tells the edge the time."""
 
     @contextlib.asynccontextmanager
     async def client(self, spool_dir: Path) -> AsyncIterator[TestClient[Any, Any]]:
         """Start everything; yield a client of the edge that sends no key."""
         async with contextlib.AsyncExitStack() as stack:
-            targets = {
+            targets = await stack.enter_async_context(self.served())
+            own = {
+                "spool_dir": spool_dir,
+                "tier_wait_seconds": 0.3,
+                "plans_file": plans_file(spool_dir, **self.plans),
+                **({} if "database_url" in self.settings else {"database_url": await new_database(spool_dir)}),
+            }
+            app = await make_app(EdgeSettings(**{**own, **targets, **self.settings}), self.clock)
+            server = TestServer(app, handler_cancellation=True)
+            client = await stack.enter_async_context(TestClient(server))
+            yield client
+
+    @contextlib.asynccontextmanager
+    async def served(self) -> AsyncIterator[dict[str, str]]:
+        """Start the services; yield the settings that tell an edge where they are."""
+        async with contextlib.AsyncExitStack() as stack:
+            yield {
                 f"{name}_target": await stack.enter_async_context(serving(register, _healthy))
                 if name not in self.down
                 else "127.0.0.1:1"
                 for name, register in self._services().items()
             }
-            settings = EdgeSettings(**{"spool_dir": spool_dir, "tier_wait_seconds": 0.3, **targets, **self.settings})
-            app = await make_app(settings, KeyRing([KEY], allow_anonymous=settings.allow_anonymous))
-            server = TestServer(app, handler_cancellation=True)
-            client = await stack.enter_async_context(TestClient(server))
-            yield client
 
     def _services(self) -> dict[str, Any]:
         device: Loading[Device] = Loading()

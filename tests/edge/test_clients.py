@@ -398,7 +398,7 @@ async def test_a_full_queue_of_summarize_is_told_with_when_to_come_back() -> Non
 
 
 async def test_the_largest_message_that_is_sent_passes_the_limits_of_a_service() -> None:
-    server = grpc.aio.server(interceptors=[CallInterceptor()], options=lifecycle._OPTIONS)
+    server = grpc.aio.server(interceptors=[CallInterceptor()], options=lifecycle.SERVER_OPTIONS)
     fake = FakeSummarize()
     summarize_pb2_grpc.add_SummarizeServiceServicer_to_server(fake, server)
     tier = Tier("summarize", f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")

@@ -13,9 +13,8 @@ from grpc_health.v1._async import HealthServicer
 from services.edge.app import make_app
 from services.edge.config import EdgeSettings
 from services.edge.http_server import JsonRunner
-from services.edge.keys import KeyRing
 from speechmesh.summarize.v1 import summarize_pb2_grpc
-from tests.edge.fake_mesh import KEY
+from tests.edge.accounts import new_database, plans_file
 from tests.edge.fake_summarize import FakeSummarize
 from tests.loopback import serving
 
@@ -23,8 +22,13 @@ from tests.loopback import serving
 @contextlib.asynccontextmanager
 async def _listening(tmp_path: Path, **settings: Any) -> AsyncIterator[tuple[str, int]]:
     """Serve the edge as its process does; yield where."""
-    told = EdgeSettings(**{"spool_dir": tmp_path, "asr_target": "127.0.0.1:1", "max_upload_bytes": 1000, **settings})
-    runner = JsonRunner(await make_app(told, KeyRing([KEY], allow_anonymous=True)), handler_cancellation=True)
+    own = {
+        "spool_dir": tmp_path,
+        "database_url": await new_database(tmp_path),
+        "plans_file": plans_file(tmp_path, anonymous={"max_file_bytes": 1000}),
+        "asr_target": "127.0.0.1:1",
+    }
+    runner = JsonRunner(await make_app(EdgeSettings(**{**own, **settings})), handler_cancellation=True)
     await runner.setup()
     server = await asyncio.get_running_loop().create_server(runner.server, "127.0.0.1", 0)
     try:

@@ -20,15 +20,14 @@ from grpc_health.v1._async import HealthServicer
 from services.asr.server import AsrServicer
 from services.edge.app import make_app
 from services.edge.config import EdgeSettings
-from services.edge.keys import KeyRing
 from services.edge.stream_protocol import MAX_FRAME_BYTES
 from services.runtime.interceptors import CallInterceptor
 from speechmesh.asr.v1 import asr_pb2_grpc
 from tests.asr.fake_engine import FakeEngine, tone
 from tests.asr.fake_service import make_servicer
 from tests.asr.test_live import captions
+from tests.edge.accounts import AUTH, KEY, new_database
 
-KEY = "sk-of-the-tests"
 TALK = tone((1, 0), (2.2, 9000), (0.9, 0), (4.1, 9000), (1.2, 0), (3.3, 9000), (1, 0)).tobytes()
 WORDS = captions(np.frombuffer(TALK, "<i2")).text
 """What an undisturbed stream hears in it."""
@@ -83,10 +82,11 @@ async def edge(*asrs: Asr, spool: Path, **settings: Any) -> AsyncIterator[TestCl
             "diarize_target": "127.0.0.1:1",
             "summarize_target": "127.0.0.1:1",
             "tier_wait_seconds": 2,
+            **({} if "database_url" in settings else {"database_url": await new_database(spool)}),
             **settings,
         }
     )
-    app = await make_app(given, KeyRing([KEY], allow_anonymous=given.allow_anonymous))
+    app = await make_app(given)
     async with TestClient(TestServer(app, handler_cancellation=True)) as client:
         yield client
     for asr in asrs:
@@ -168,7 +168,7 @@ async def test_who_closes_still_gets_what_was_said(client: TestClient[Any, Any])
 async def test_frames_may_be_of_any_size_and_come_as_fast_as_they_like(client: TestClient[Any, Any]) -> None:
     transcripts = []
     for frame in (320, 4096, 100_000, 1_000_000):
-        async with client.ws_connect("/v1/stream?language=en") as socket:
+        async with client.ws_connect("/v1/stream?language=en", headers=AUTH) as socket:
             await talk(socket, frame=frame)
             await socket.send_bytes(b"")
             transcripts.append((await rest(socket))[-1]["transcript"])
@@ -409,7 +409,7 @@ async def test_many_streams_at_once_keep_apart(client: TestClient[Any, Any]) -> 
     recordings = [tone((0.5, 0), (count * 0.5 + 0.1, 9000), (1, 0)) for count in range(1, 9)]
 
     async def one(pcm: bytes) -> str:
-        async with client.ws_connect("/v1/stream?language=en") as socket:
+        async with client.ws_connect("/v1/stream?language=en", headers=AUTH) as socket:
             await talk(socket, pcm)
             await socket.send_bytes(b"")
             return str((await rest(socket))[-1]["transcript"])

@@ -1,7 +1,7 @@
 import asyncio
-import hashlib
 import io
 import json
+import re
 import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -14,11 +14,11 @@ import webvtt
 
 from services.diarize.engine import LocalSpeakers
 from services.diarize.windows import Block
-from services.edge.keys import Caller, opaque_name
 from services.runtime.errors import Fault, MeshError, invalid_field
 from speechmesh.asr.v1 import asr_pb2
 from tests.diarize.fake_engine import FakeDiarizer
-from tests.edge.fake_mesh import AUTH, KEY, FakeAsr, FakeMesh, form, post, spooled, tone
+from tests.edge.accounts import AUTH, OWNER
+from tests.edge.fake_mesh import FakeAsr, FakeMesh, form, post, spooled, tone
 from tests.edge.fake_summarize import MODEL, FakeSummarize
 from tests.edge.test_events import events
 
@@ -137,9 +137,10 @@ async def test_asr_knows_callers_apart_but_neither_keys_nor_addresses(tmp_path: 
             await answer.read()
 
     with_key, again, *anonymous = [config.caller for config in mesh.asr.configs]
-    assert with_key == again == f"key:{hashlib.sha256(KEY.encode()).hexdigest()[:8]}"
-    assert set(anonymous) == {opaque_name(Caller(None), "127.0.0.1")}
+    assert with_key == again == OWNER
     assert len(anonymous) == 3
+    assert len(set(anonymous)) == 1
+    assert re.fullmatch(r"ip:[0-9a-f]{32}", anonymous[0])
 
 
 async def test_what_asr_refuses_comes_back_under_the_forms_own_name(tmp_path: Path) -> None:
@@ -380,7 +381,7 @@ async def test_the_summary_of_segments_says_where_it_comes_from(tmp_path: Path) 
     ]
     assert answer["warnings"] == ["instructions_set_aside"]
     request = mesh.summarize.requests[0]
-    assert (request.language_code, request.caller) == ("de", f"key:{hashlib.sha256(KEY.encode()).hexdigest()[:8]}")
+    assert (request.language_code, request.caller) == ("de", OWNER)
     assert [segment.speaker for segment in request.segments] == ["Anna", ""]
 
 

@@ -67,7 +67,7 @@ async def test_a_field_that_comes_twice_is_refused(tmp_path: Path) -> None:
 
 
 async def test_an_upload_over_the_limit_is_413_whether_or_not_its_length_is_known(tmp_path: Path) -> None:
-    mesh = FakeMesh(settings={"max_upload_bytes": 50_000})
+    mesh = FakeMesh(plans={"anonymous": {"max_file_bytes": 50_000}})
     async with mesh.client(tmp_path) as client:
         known = await client.post("/v1/transcribe", data=form(10))
         data = form(3)()  # read piece by piece: no Content-Length

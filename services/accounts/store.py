@@ -1,0 +1,203 @@
+"""The database behind the accounts: SQLite for one machine, PostgreSQL for many edges; one set of statements.
+
+A write transaction holds what it touches until it commits. SQLite knows one writer: ours wait for each other in
+this process, and for other processes by SQLite's own lock. PostgreSQL locks the rows of a holder, see `ledger`.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, event, make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from services.runtime.errors import Fault, MeshError
+from services.runtime.logs import get_logger
+
+T = TypeVar("T")
+
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+_LOCKED_SECONDS = 10.0
+_CONNECTIONS = 16
+_ATTEMPTS = 5
+_PASSING = frozenset({"40001", "40P01"})
+"""PostgreSQL's codes for a transaction that another one was in the way of: it did nothing, and may be done again."""
+_AWAY = ("08", "25006", "28", "3D", "40", "53", "57")
+"""How PostgreSQL's codes begin when it cannot serve us: no connection, only a replica, no such user or database, others
+in the way again and again, too many connections or too little room, starting or stopping."""
+
+
+class Store:
+    """One database.
+
+    Args:
+        url: `sqlite:///path/to/file` or `postgresql://user:password@host:port/name`.
+
+    Raises:
+        ValueError: with a sentence, when the URL is none of these; it is not repeated, for it may hold a password.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = driver_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._engine = _sqlite(self.url) if self.is_sqlite else _postgresql(self.url, _CONNECTIONS)
+        # Signs of life wait for no request. On SQLite there is one writer at a time whatever one does.
+        self._apart = self._engine if self.is_sqlite else _postgresql(self.url, 1)
+        self._writing = asyncio.Lock()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._engine.dispose()
+        await self._apart.dispose()
+
+    @contextlib.asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection in a transaction that only reads and sees one state of the store.
+
+        Raises:
+            MeshError: UNAVAILABLE when the database cannot be reached.
+        """
+        with _reachable():
+            level = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+            async with self._engine.execution_options(**level).connect() as connection, connection.begin():
+                yield connection
+
+    async def find(self, statement: Any) -> Any:
+        """Return the one row that a statement finds, or None; for look-ups that need no transaction.
+
+        Raises:
+            MeshError: UNAVAILABLE when the database cannot be reached.
+        """
+        with _reachable():
+            async with self._engine.connect() as connection:
+                return (await connection.execute(statement)).first()
+
+    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]], *, apart: bool = False) -> T:
+        """Return what `work` makes of a connection in a transaction, which is committed when it returns and undone
+        when it raises. It may be called again, where another transaction was in its way.
+
+        Args:
+            work: what is done in the transaction.
+            apart: whether it has a connection of its own, and so never waits for one that others hold.
+
+        Raises:
+            MeshError: UNAVAILABLE when the database cannot be reached, and whatever `work` raises.
+        """
+        with _reachable():
+            for attempt in range(_ATTEMPTS):
+                try:
+                    return await self._write(work, self._apart if apart else self._engine)
+                except DBAPIError as error:
+                    if attempt == _ATTEMPTS - 1 or _code(error) not in _PASSING:
+                        raise
+                await asyncio.sleep(0.01 * 2**attempt)
+        raise AssertionError("unreachable")
+
+    async def _write(self, work: Callable[[AsyncConnection], Awaitable[T]], engine: AsyncEngine) -> T:
+        if not self.is_sqlite:
+            async with engine.begin() as connection:
+                return await work(connection)
+        async with self._writing, engine.execution_options(writes=True).begin() as connection:
+            return await work(connection)
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the URL of the SQLite file at `path`."""
+    return URL.create("sqlite", database=str(path.absolute())).render_as_string()
+
+
+def driver_url(url: str) -> URL:
+    """Return `url` with the driver that is used.
+
+    Raises:
+        ValueError: with a sentence, when it is no URL of a database that is known; it is not repeated, for it may hold
+            a password.
+    """
+    with contextlib.suppress(ArgumentError, ValueError):
+        parsed = make_url(url)
+        if parsed.drivername in _DRIVERS and parsed.database not in (None, "", ":memory:"):
+            return _with_driver(parsed)
+    raise ValueError(
+        "it must read sqlite:////path/to/file or postgresql://user:password@host:port/name, the latter with "
+        "?sslmode=MODE where it is wanted"
+    )
+
+
+def _with_driver(url: URL) -> URL:
+    url = url.set(drivername=_DRIVERS[url.drivername])
+    if not url.query:
+        return url
+    if set(url.query) != {"sslmode"} or url.get_backend_name() != "postgresql":
+        raise ValueError("unknown parameters")
+    # libpq's name, as everybody writes it; the driver has another one.
+    return url.set(query={"ssl": url.query["sslmode"]})
+
+
+def _sqlite(url: URL) -> AsyncEngine:
+    engine = create_async_engine(
+        url, connect_args={"timeout": _LOCKED_SECONDS}, poolclass=AsyncAdaptedQueuePool, pool_size=_CONNECTIONS
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def connect(connection: Any, _: Any) -> None:
+        try:
+            # Python's own transactions begin late and commit by surprise; ours begin where we say so.
+            connection.isolation_level = None
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA journal_mode=WAL")
+            # What was committed outlives a power failure, too: it is money.
+            cursor.execute("PRAGMA synchronous=FULL")
+            cursor.execute("PRAGMA foreign_keys=ON")
+            cursor.close()
+        except BaseException:
+            # Nobody else knows of it yet: a file that is no database is found out here.
+            connection.close()
+            raise
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Any) -> None:
+        # A reader that becomes a writer may find that it read what is no longer so, and fails.
+        writes = connection.get_execution_options().get("writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgresql(url: URL, connections: int) -> AsyncEngine:
+    return create_async_engine(
+        url,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=_LOCKED_SECONDS,
+        pool_pre_ping=False,
+        connect_args={"timeout": _LOCKED_SECONDS, "command_timeout": 60},
+    )
+
+
+@contextlib.contextmanager
+def _reachable() -> Any:
+    """Turn a database that is away into an error that callers understand."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
+        raise _away(error) from error
+    except DBAPIError as error:
+        # SQLite's own word for a file that is no database, or a broken one; its other kinds say what they are.
+        broken = type(error) is DatabaseError
+        if not (broken or error.connection_invalidated or (_code(error) or "").startswith(_AWAY)):
+            raise
+        raise _away(error) from error
+
+
+def _away(error: Exception) -> MeshError:
+    get_logger().error("store_unavailable", reason=type(error.__cause__ or error).__name__)
+    return MeshError(Fault.UNAVAILABLE, "The accounts cannot be reached at this moment.", code="accounts_unavailable")
+
+
+def _code(error: DBAPIError) -> str | None:
+    return getattr(error.orig, "sqlstate", None)
