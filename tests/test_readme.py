@@ -20,7 +20,12 @@ README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encodi
 SETTINGS: tuple[type[ServiceSettings], ...] = (AsrSettings, DiarizeSettings, SummarizeSettings, EdgeSettings)
 
 # Defaults that depend on the machine, in words.
-_COMPUTED = {"threads": "all cores", "spool_dir": "`speechmesh-spool` in the temporary folder", "aliases": "none", "trusted_proxies": "none"}
+_COMPUTED = {
+    "threads": "all cores",
+    "spool_dir": "`speechmesh-spool` in the temporary folder",
+    "aliases": "none",
+    "trusted_proxies": "none",
+}
 
 
 def rows() -> list[str]:

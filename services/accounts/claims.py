@@ -109,13 +109,13 @@ def too_many_at_once(standing: Standing) -> LimitReached:
     )
 
 
-def used_up(standing: Standing, needed: int) -> LimitReached:
-    """Return the refusal of what would take `needed` more of the plan's unit."""
-    plan = standing.plan
+def used_up(standing: Standing, needed: int, held: int = 0) -> LimitReached:
+    """Return the refusal of a request that would take `needed` of the plan's unit, and has reserved `held` of it."""
+    plan, left = standing.plan, standing.available + held
     if plan.funding is Funding.CREDITS:
         return LimitReached(
             Fault.PAYMENT_REQUIRED,
-            f"This takes {_count(needed, 'more credit')}, and {standing.available} are left.",
+            f"This takes {_count(needed, 'credit')}, and there {_are(left)} left for it.",
             standing,
             code="no_credits",
             retry_after=None,
@@ -132,8 +132,8 @@ def used_up(standing: Standing, needed: int) -> LimitReached:
         )
     return LimitReached(
         Fault.PAYMENT_REQUIRED,
-        f"This takes {_count(needed, 'more minute')}, and of the {plan.amount} of this {plan.period} "
-        f"{standing.available} are left.",
+        f"This takes {_count(needed, 'minute')}, and of the {plan.amount} of this {plan.period} there {_are(left)} "
+        "left for it.",
         standing,
         code="allowance_used_up",
         retry_after=None,
@@ -142,3 +142,7 @@ def used_up(standing: Standing, needed: int) -> LimitReached:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _are(number: int) -> str:
+    return f"is {number}" if number == 1 else f"are {number}"

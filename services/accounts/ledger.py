@@ -43,8 +43,9 @@ from services.accounts.claims import (
     used_up,
 )
 from services.accounts.plans import Funding, Plan, Unit
+from services.accounts.register import found_of, select_found
 from services.accounts.store import Store
-from services.accounts.tables import ANSWERS, ENTRIES, PURSES, RESERVATIONS
+from services.accounts.tables import ANSWERS, ENTRIES, KEYS, PURSES, RESERVATIONS
 from services.runtime.errors import Fault, MeshError, invalid_field
 from services.runtime.logs import get_logger
 
@@ -106,13 +107,22 @@ class Ledger:
             self._lost.update(made)
             raise
 
-    async def extend(self, reservation: Reservation, amount: int) -> Reservation:
+    async def extend(
+        self, reservation: Reservation, amount: int, *, seconds: float | None = None, model: str | None = None
+    ) -> Reservation:
         """Return the reservation with `amount` reserved in all, at least.
+
+        Args:
+            reservation: of the request.
+            amount: in the plan's unit.
+            seconds: of audio that it is reserved for.
+            model: what is to do the work.
 
         Raises:
             LimitReached: PAYMENT_REQUIRED when that is not left, OVERLOADED when this process was taken for dead, and
                 others have its slot.
-            MeshError: UNAVAILABLE when the store is away, or an equal request has taken its place meanwhile.
+            MeshError: UNAUTHENTICATED when the key is not taken any more; UNAVAILABLE when the store is away, or an
+                equal request has taken its place meanwhile.
         """
 
         async def work(connection: AsyncConnection) -> Reservation:
@@ -123,7 +133,9 @@ class Ledger:
                 await _with_a_slot(ledger, reservation.claim, row.period, live)
             row = await self._running(ledger, reservation)
             if amount > row.reserved:
-                await self._reserve(ledger, reservation.claim, row.period, amount - row.reserved, row.id)
+                await _require_valid_key(connection, reservation.claim.key_id, ledger.now)
+                about = _about(row, model=model, seconds=seconds)
+                await self._reserve(ledger, reservation.claim, row.period, amount, about, held=row.reserved)
                 await ledger.change(row.id, reserved=amount)
             await ledger.write()
             return replace(reservation, reserved=max(amount, row.reserved))
@@ -165,9 +177,9 @@ class Ledger:
             cost = 0
             if reservation.claim.work is not Work.SUMMARY:
                 cost = reservation.claim.plan.unit.cost(seconds if charged_seconds is None else charged_seconds)
-            if cost > row.reserved:
-                await self._reserve(ledger, reservation.claim, row.period, cost - row.reserved, row.id)
             about = _about(row, model=model, seconds=seconds)
+            if cost > row.reserved:
+                await self._reserve(ledger, reservation.claim, row.period, cost, about, held=row.reserved)
             await ledger.move(row.period, Kind.CHARGE, cost, about)
             await ledger.move(row.period, Kind.RELEASE, max(0, row.reserved - cost), about)
             done = delivered or answer is not None or cost == 0
@@ -214,7 +226,7 @@ class Ledger:
             return
         cost, about = reservation.claim.plan.unit.cost(row.seconds), _about(row)
         with contextlib.suppress(LimitReached):
-            await self._reserve(ledger, reservation.claim, row.period, cost, row.id)
+            await self._reserve(ledger, reservation.claim, row.period, cost, about)
             await ledger.move(row.period, Kind.CHARGE, cost, about)
             await ledger.change(row.id, outcome=Outcome.ANSWERED, charged=cost)
             await ledger.write()
@@ -232,6 +244,10 @@ class Ledger:
                 await ledger.write()
 
         await self._write(reservation.claim.holder, work)
+
+    def abandon(self, reservation: Reservation) -> None:
+        """Say no more that a request lives: it has ended, and the ledger cannot be told how. Its lease ends it."""
+        self._lost.add(reservation.id)
 
     async def renew(self) -> None:
         """Say that this process lives, for all that it runs."""
@@ -323,7 +339,7 @@ class Ledger:
         standing = await _with_a_slot(ledger, claim, period, live)
         reservation_id = f"res_{secrets.token_hex(12)}"
         least = 0 if claim.work is Work.SUMMARY else 1
-        await self._reserve(ledger, claim, period, least, reservation_id)
+        await self._reserve(ledger, claim, period, least, About(reservation_id, claim.request_id, claim.key_id))
         await connection.execute(
             insert(RESERVATIONS).values(
                 id=reservation_id,
@@ -376,19 +392,20 @@ class Ledger:
         return None
 
     async def _reserve(
-        self, ledger: "_Transaction", claim: Claim, period: str, amount: int, reservation_id: str
+        self, ledger: "_Transaction", claim: Claim, period: str, amount: int, about: About, *, held: int = 0
     ) -> None:
-        if amount == 0:
+        """Reserve `amount` in all, of which `held` is reserved already."""
+        missing = amount - held
+        if missing == 0:
             return
-        about = About(reservation_id, claim.request_id, claim.key_id)
-        ledger.put((await ledger.purse(period)).allotted(claim.plan, amount))
+        ledger.put((await ledger.purse(period)).allotted(claim.plan, missing))
         try:
-            await ledger.move(period, Kind.RESERVE, amount, about)
+            await ledger.move(period, Kind.RESERVE, missing, about)
         except NotEnough:
             purse = await ledger.purse(period)
             live = self._alive(await _live(ledger.connection, claim.holder), ledger.now)
             slots = _SLOTS.get(claim.work, (claim.work,))
-            raise used_up(_standing(claim.plan, purse, live, ledger.now, slots), amount) from None
+            raise used_up(_standing(claim.plan, purse, live, ledger.now, slots), amount, held) from None
 
     async def _running(self, ledger: "_Transaction", reservation: Reservation) -> Any:
         """Return the reservation's row, open. What was taken for dead, because this process could not say for a while
@@ -566,6 +583,16 @@ async def _end(ledger: _Transaction, row: Any, outcome: Outcome, *, charge: int 
         row.id, state="closed", outcome=outcome, reserved=0, charged=charge, seconds=seconds, closed_at=ledger.now
     )
     await ledger.connection.execute(delete(ANSWERS).where(ANSWERS.c.reservation_id == row.id, ANSWERS.c.body.is_(None)))
+
+
+async def _require_valid_key(connection: AsyncConnection, key_id: str | None, now: float) -> None:
+    """Raise MeshError (UNAUTHENTICATED) when a key is not taken any more, or its account is closed."""
+    if key_id is None:
+        return
+    row = (await connection.execute(select_found(KEYS.c.id == key_id))).first()
+    refusal = None if row is None else found_of(row).refusal(now)
+    if refusal is not None:
+        raise MeshError(Fault.UNAUTHENTICATED, f"The API key {refusal}.", code="invalid_api_key")
 
 
 async def _keep(connection: AsyncConnection, reservation_id: str, answer: Answer, now: float) -> None:

@@ -1,5 +1,6 @@
 """Days and months in UTC, in which allowances are counted. Pure."""
 
+import math
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
@@ -13,7 +14,7 @@ class Period(StrEnum):
 
 def name_of(period: Period, now: float) -> str:
     """Return what the period is called in which `now` (seconds since 1970) lies: `2026-11-25` or `2026-11`."""
-    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d" if period is Period.DAY else "%Y-%m")
+    return _moment(now).strftime("%Y-%m-%d" if period is Period.DAY else "%Y-%m")
 
 
 def end_of(period: Period, now: float) -> float:
@@ -27,8 +28,13 @@ def seconds_in(period: Period, now: float) -> int:
     return round((_next(period, begin) - begin).total_seconds())
 
 
+def _moment(now: float) -> datetime:
+    # In whole seconds: the last half of a microsecond before midnight would be rounded into the next day.
+    return datetime.fromtimestamp(math.floor(now), UTC)
+
+
 def _begin(period: Period, now: float) -> datetime:
-    midnight = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = _moment(now).replace(hour=0, minute=0, second=0)
     return midnight if period is Period.DAY else midnight.replace(day=1)
 
 

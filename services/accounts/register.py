@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import ColumnElement, Select, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.accounts.api_keys import MAX_NAME, ApiKey, digest_of, hint_of, new_key
@@ -224,18 +224,8 @@ class Register:
 
         The database finds it by its digest, which tells nobody who times it anything about the key.
         """
-        statement = (
-            select(KEYS, *(column.label(f"account_{column.name}") for column in ACCOUNTS.c if column.name != "id"))
-            .join(ACCOUNTS, ACCOUNTS.c.id == KEYS.c.account_id)
-            .where(KEYS.c.digest == digest)
-        )
-        row = await self._store.find(statement)
-        if row is None:
-            return None
-        account = Account(
-            row.account_id, row.account_name, row.account_plan, row.account_created_at, row.account_closed_at
-        )
-        return Found(_key(row), account)
+        row = await self._store.find(select_found(KEYS.c.digest == digest))
+        return None if row is None else found_of(row)
 
     async def _change_key(self, key_id: str, **values: Any) -> ApiKey:
         async def work(connection: AsyncConnection) -> None:
@@ -248,6 +238,18 @@ class Register:
 async def _lock(connection: AsyncConnection, account_id: str) -> None:
     """Have what changes an account's keys happen one after the other; on SQLite it does anyhow."""
     await connection.execute(select(ACCOUNTS.c.id).where(ACCOUNTS.c.id == account_id).with_for_update())
+
+
+def select_found(condition: ColumnElement[bool]) -> Select[Any]:
+    """Return the statement that finds keys with their accounts; `found_of` reads its rows."""
+    account = (column.label(f"account_{column.name}") for column in ACCOUNTS.c if column.name != "id")
+    return select(KEYS, *account).join(ACCOUNTS, ACCOUNTS.c.id == KEYS.c.account_id).where(condition)
+
+
+def found_of(row: Any) -> Found:
+    """Return the key and the account in a row that `select_found` has found."""
+    account = Account(row.account_id, row.account_name, row.account_plan, row.account_created_at, row.account_closed_at)
+    return Found(_key(row), account)
 
 
 async def _refuse_too_many(connection: AsyncConnection, account_id: str, now: float) -> None:

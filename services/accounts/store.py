@@ -6,6 +6,7 @@ this process, and for other processes by SQLite's own lock. PostgreSQL locks the
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,14 +16,19 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceEr
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.util import await_only
 
 from services.runtime.errors import Fault, MeshError
 from services.runtime.logs import get_logger
 
 T = TypeVar("T")
 
+AWAY = "accounts_unavailable"
+"""Code of the error that says that the database cannot be reached."""
+
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 _LOCKED_SECONDS = 10.0
+_LOCKED_PAUSE_SECONDS = 0.05
 _CONNECTIONS = 16
 _ATTEMPTS = 5
 _PASSING = frozenset({"40001", "40P01"})
@@ -149,7 +155,7 @@ def _sqlite(url: URL) -> AsyncEngine:
             # Python's own transactions begin late and commit by surprise; ours begin where we say so.
             connection.isolation_level = None
             cursor = connection.cursor()
-            cursor.execute("PRAGMA journal_mode=WAL")
+            _write_ahead(cursor)
             # What was committed outlives a power failure, too: it is money.
             cursor.execute("PRAGMA synchronous=FULL")
             cursor.execute("PRAGMA foreign_keys=ON")
@@ -166,6 +172,20 @@ def _sqlite(url: URL) -> AsyncEngine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _write_ahead(cursor: Any) -> None:
+    """Have readers and the writer not wait for each other."""
+    for _ in range(round(_LOCKED_SECONDS / _LOCKED_PAUSE_SECONDS)):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            # This one does not wait for its turn by itself, when another process makes the same change.
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            await_only(asyncio.sleep(_LOCKED_PAUSE_SECONDS))
+    cursor.execute("PRAGMA journal_mode=WAL")
 
 
 def _postgresql(url: URL, connections: int) -> AsyncEngine:
@@ -196,7 +216,7 @@ def _reachable() -> Any:
 
 def _away(error: Exception) -> MeshError:
     get_logger().error("store_unavailable", reason=type(error.__cause__ or error).__name__)
-    return MeshError(Fault.UNAVAILABLE, "The accounts cannot be reached at this moment.", code="accounts_unavailable")
+    return MeshError(Fault.UNAVAILABLE, "The accounts cannot be reached at this moment.", code=AWAY)
 
 
 def _code(error: DBAPIError) -> str | None:

@@ -264,6 +264,8 @@ class _Conversation:
         match event:
             case Started(model):
                 self.model = model
+                if self._admitted is not None:
+                    self._admitted.model = model
                 return self._protocol.started(model)
             case Final(segment, lag):
                 metrics.STREAM_LAG_SECONDS.observe(max(0.0, lag))

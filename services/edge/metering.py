@@ -8,7 +8,7 @@ killed, others find out by the lease.
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 from enum import Enum, auto
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from aiohttp import web
 
 from services.accounts.claims import Answer, Claim, LimitReached, Outcome, Reservation, Work
 from services.accounts.ledger import Ledger
+from services.accounts.store import AWAY as STORE_AWAY
 from services.edge.answers import REQUEST_ID, STANDING
 from services.edge.identity import Caller
 from services.runtime import metrics
@@ -24,6 +25,9 @@ from services.runtime.errors import Fault, MeshError, invalid_field
 from services.runtime.logs import get_logger
 
 T = TypeVar("T")
+
+Telling = Callable[[], Coroutine[Any, Any, None]]
+"""Tells the ledger something; called again, it says the same."""
 
 _RENEWALS_IN_A_LEASE = 4
 _ASK_AGAIN_SECONDS = (0.1, 0.2, 0.4, 0.8)
@@ -43,7 +47,7 @@ class Metering:
         self.ledger = ledger
         self._pause = lease_seconds / _RENEWALS_IN_A_LEASE
         self._telling: set[asyncio.Task[Any]] = set()
-        self._untold: list[Callable[[], Awaitable[None]]] = []
+        self._untold: list[tuple[Telling, Callable[[], None]]] = []
         self.reachable = True
         """Whether the store could be told, the last time."""
 
@@ -101,24 +105,32 @@ class Metering:
         """Return what the ledger answers. Who is cancelled meanwhile leaves, and it is told all the same."""
         return await asyncio.shield(self.begin(telling))
 
-    def later(self, tell: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Tell the ledger without waiting for it, and until it was told."""
+    def later(self, tell: Telling, abandon: Callable[[], None]) -> None:
+        """Tell the ledger without waiting for it, and until it was told.
 
-        async def telling() -> None:
-            try:
-                await tell()
-            except MeshError:
-                self._untold.append(tell)
+        Args:
+            tell: does it.
+            abandon: is called where it never will be.
+        """
+        self.begin(self._tell(tell, abandon))
 
-        self.begin(telling())
+    async def _tell(self, tell: Telling, abandon: Callable[[], None]) -> None:
+        try:
+            await tell()
+        except MeshError as error:
+            if error.code == STORE_AWAY:
+                self._untold.append((tell, abandon))
+                return
+            get_logger().warning("ledger_refused", code=error.code)
+            abandon()
+        except Exception:  # noqa: BLE001 - whatever it is, the slot must not be held for ever
+            get_logger().exception("ledger_failed")
+            abandon()
 
     async def _tell_again(self) -> None:
         untold, self._untold = self._untold, []
-        for tell in untold:
-            try:
-                await tell()
-            except MeshError:
-                self._untold.append(tell)
+        for tell, abandon in untold:
+            await self._tell(tell, abandon)
 
     def begin(self, telling: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Begin to tell the ledger something; it goes on whoever leaves."""
@@ -130,7 +142,7 @@ class Metering:
     def _was_told(self, task: asyncio.Task[Any]) -> None:
         self._telling.discard(task)
         if not task.cancelled():
-            task.exception()  # whoever waits for it gets it; where nobody does, the lease ends it
+            task.exception()  # whoever waits for it gets it
 
 
 class _State(Enum):
@@ -157,6 +169,8 @@ class Admitted:
         self._answer: Answer | None = None
         self._opening: asyncio.Task[None] | None = None
         self._state = _State.OPEN
+        self.model: str | None = None
+        """What is to do the work; None until that is known."""
 
     async def open(self) -> None:
         """Take a place, or find that an equal request has one."""
@@ -218,7 +232,9 @@ class Admitted:
         needed = self._claim.plan.unit.cost(seconds)
         if needed > self._taken.reserved:
             with metrics.LEDGER_SECONDS.labels("extend").time():
-                self._reservation = await self._metering.surely(self._metering.ledger.extend(self._taken, needed))
+                self._reservation = await self._metering.surely(
+                    self._metering.ledger.extend(self._taken, needed, seconds=seconds, model=self.model)
+                )
 
     async def settle(self, seconds: float, model: str | None, answer: Answer | None = None) -> None:
         """Charge `seconds` of audio, right before the answer leaves; `answer` is kept for equal requests.
@@ -245,7 +261,7 @@ class Admitted:
                 reservation, seconds=seconds, charged_seconds=charged_seconds, model=model, delivered=True
             )
 
-        self._metering.later(tell)
+        self._metering.later(tell, self._abandon)
 
     def close(self, outcome: Outcome) -> None:
         """End it: what was settled has left, else there is no answer, for the reason `outcome`."""
@@ -261,7 +277,11 @@ class Admitted:
                 await self._metering.ledger.give_back(self._reservation, outcome)
 
         if self._state is not _State.OVER:
-            self._metering.later(tell)
+            self._metering.later(tell, self._abandon)
+
+    def _abandon(self) -> None:
+        if self._reservation is not None:
+            self._metering.ledger.abandon(self._reservation)
 
     @property
     def _taken(self) -> Reservation:

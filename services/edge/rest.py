@@ -86,6 +86,7 @@ class Rest:
     ) -> web.StreamResponse:
         offer = await self.mesh.asr.offer(self.mesh.tier_wait_seconds)
         options = parse_options(upload.fields, offer.models)
+        admitted.model = options.model
 
         async def work(reports: Reports) -> Rendered:
             def note(stage: str, ratio: float) -> None:

@@ -20,9 +20,9 @@ def test_no_credits_are_told_with_how_many_are_needed_and_left() -> None:
     error = used_up(standing("paid", 2), 3)
 
     assert (error.fault, error.code) == (Fault.PAYMENT_REQUIRED, "no_credits")
-    assert error.message == "This takes 3 more credits, and 2 are left."
+    assert error.message == "This takes 3 credits, and there are 2 left for it."
     assert error.retry_after_seconds is None
-    assert used_up(standing("paid"), 1).message == "This takes 1 more credit, and 0 are left."
+    assert used_up(standing("paid"), 1).message == "This takes 1 credit, and there are 0 left for it."
 
 
 def test_uses_come_back_with_the_next_day() -> None:
@@ -41,5 +41,5 @@ def test_minutes_of_a_month_are_to_be_paid_for() -> None:
     error = used_up(standing("free", 0, 5000.0), 1)
 
     assert (error.fault, error.code) == (Fault.PAYMENT_REQUIRED, "allowance_used_up")
-    assert error.message == "This takes 1 more minute, and of the 600 of this month 0 are left."
+    assert error.message == "This takes 1 minute, and of the 600 of this month there are 0 left for it."
     assert error.retry_after_seconds is None

@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from services.accounts.claims import Answer, Busy, LimitReached, Outcome, Reservation, Work
 from services.accounts.ledger import ANSWER_SECONDS, Ledger
+from services.accounts.register import Register
 from services.accounts.store import Store
 from services.accounts.tables import ANSWERS, PURSES
 from services.runtime.errors import Fault, MeshError
@@ -189,7 +191,7 @@ async def test_what_is_not_left_cannot_be_reserved_and_the_request_keeps_what_it
     await ledger.grant("acc_1", 3, "bought")
     place = await let_in(ledger, claim())
 
-    with pytest.raises(LimitReached, match="This takes 3 more credits, and 2 are left") as caught:
+    with pytest.raises(LimitReached, match="This takes 4 credits, and there are 3 left for it") as caught:
         await ledger.extend(place, 4)
     assert caught.value.fault is Fault.PAYMENT_REQUIRED
     assert caught.value.standing.running == 1
@@ -1074,3 +1076,37 @@ async def test_an_extension_that_nobody_learned_of_reserves_once(
     assert (await edge.extend(place, 3)).reserved == 3
     assert await available(edge) == 6
     await proven(near, clock)
+
+
+@pytest.mark.parametrize("how", ["revoked", "expired", "closed"])
+async def test_a_request_whose_key_is_taken_no_more_gets_no_more(
+    ledger: Ledger, store: Store, register: Register, clock: Clock, how: str
+) -> None:
+    account = await register.create_account("Anna", "paid")
+    key = (await register.create_key(account.id, "first", expires_at=clock() + 100)).key
+    await ledger.grant(account.id, 10, "bought")
+    place = await let_in(ledger, replace(claim(), holder=account.id, key_id=key.id))
+    place = await ledger.extend(place, 2)
+
+    if how == "revoked":
+        await register.revoke_key(key.id)
+    elif how == "closed":
+        await register.change_account(account.id, closed=True)
+    else:
+        clock.move(101)
+    with pytest.raises(MeshError) as refused:
+        await ledger.extend(place, 3)
+
+    assert (refused.value.fault, refused.value.code) == (Fault.UNAUTHENTICATED, "invalid_api_key")
+    # What it has had is paid for all the same.
+    assert await ledger.settle(place, seconds=119.0, model="base", delivered=True) == 2
+    await proven(store, clock)
+
+
+async def test_what_is_reserved_later_names_what_it_is_for(ledger: Ledger, store: Store) -> None:
+    await ledger.grant("acc_1", 10, "bought")
+
+    await ledger.extend(await let_in(ledger, claim()), 3, seconds=150.5, model="base")
+
+    last = (await entries(store))[-1]
+    assert (last.kind, last.amount, last.seconds, last.model) == ("reserve", 2, 150.5, "base")

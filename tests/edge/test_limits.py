@@ -91,7 +91,7 @@ async def test_without_credits_nothing_is_transcribed(tmp_path: Path) -> None:
         told = await answer.json()
 
         assert (answer.status, told["code"]) == (402, "no_credits")
-        assert told["error"] == "This takes 1 more credit, and 0 are left."
+        assert told["error"] == "This takes 1 credit, and there are 0 left for it."
         assert "Retry-After" not in answer.headers
     assert mesh.asr.configs == []
 
@@ -115,7 +115,7 @@ async def test_what_a_recording_takes_beyond_the_credits_is_told(tmp_path: Path)
         told = await answer.json()
 
         assert (answer.status, told["code"]) == (402, "no_credits")
-        assert told["error"] == "This takes 2 more credits, and 0 are left."
+        assert told["error"] == "This takes 3 credits, and there is 1 left for it."
         assert await left(client, headers) == 1
         assert (await transcribe(client, headers, longer(60))).status == 200
         assert await left(client, headers) == 0
@@ -252,7 +252,7 @@ async def test_of_an_allowance_the_minute_after_the_last_is_refused(tmp_path: Pa
         assert amounts == [2, 1, 0]
         assert (refused.status, told["code"]) == (402, "allowance_used_up")
         amount = 600 if real else 2
-        assert told["error"] == f"This takes 1 more minute, and of the {amount} of this month 0 are left."
+        assert told["error"] == f"This takes 1 minute, and of the {amount} of this month there are 0 left for it."
         assert refused.headers["RateLimit-Remaining"] == "0"
         assert refused.headers["RateLimit-Reset"] == str(15 * 86_400 + 43_200)
         clock.set(datetime(2026, 12, 1, tzinfo=UTC))
@@ -520,6 +520,23 @@ async def test_a_stream_that_has_used_up_its_credits_ends_with_all_that_was_said
         (request,) = await used(client, headers)
 
     assert (request["seconds"], request["minutes"]) == (60.0, 1)
+
+
+async def test_a_stream_whose_key_is_revoked_ends_at_its_next_minute(tmp_path: Path) -> None:
+    url = await new_database(tmp_path)
+    _, headers = await key_of(url, "paid", 5)
+    async with live_edge(Asr(), **stream_settings(tmp_path, url)) as client:
+        async with client.ws_connect("/v1/stream?language=en", headers=headers) as socket:
+            await talk(socket, speech((59.0, 9000)).tobytes(), 50_000)
+            (key,) = (await (await client.get("/v1/keys", headers=headers)).json())["keys"]
+            assert (await client.delete(f"/v1/keys/{key['id']}", headers=headers)).status == 200
+            await talk(socket, speech((2.0, 9000)).tobytes(), 50_000)
+            messages = await rest(socket)
+            code = socket.close_code
+        await prove(client)
+
+    assert (messages[-1]["code"], code) == ("invalid_api_key", 4401)
+    assert "word" in messages[-1]["transcript"]
 
 
 async def test_credits_of_just_a_minute_are_a_stream_of_just_a_minute(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from services.accounts.audit import verify
 from services.accounts.claims import Answer, LimitReached, Outcome, Reservation, Work
 from services.accounts.ledger import Ledger
 from services.accounts.plans import load_plans
-from services.accounts.store import Store
+from services.accounts.store import AWAY, Store
 from services.edge.answers import REQUEST_ID, STANDING
 from services.edge.identity import Caller
 from services.edge.metering import Metering, repeat_of
@@ -30,7 +30,7 @@ class ForgetfulLedger(Ledger):
     async def give_back(self, reservation: Reservation, outcome: Outcome) -> None:
         if self.away:
             self.away -= 1
-            raise MeshError(Fault.UNAVAILABLE, "The accounts cannot be reached at this moment.")
+            raise MeshError(Fault.UNAVAILABLE, "The accounts cannot be reached at this moment.", code=AWAY)
         await super().give_back(reservation, outcome)
 
 
@@ -157,6 +157,22 @@ async def test_what_the_store_could_not_be_told_is_told_again(
     await asyncio.wait({living})
 
     assert await _outcomes(metering, store) == [("failed", 0)]
+
+
+async def test_what_the_ledger_refuses_to_be_told_is_left_to_the_lease(
+    metering: Metering, ledger: ForgetfulLedger, store: Store
+) -> None:
+    async with metering.admit(_request(), PAID, Work.STREAM) as admitted:
+        await ledger.grant(PAID.holder, -9, "taken back")
+        admitted.settle_stream(3000.0, 3000.0, "base")  # what was never covered
+    await metering.told()
+    assert await ledger.reap() == 0
+
+    await asyncio.sleep(0.5)
+    await ledger.renew()
+
+    assert await ledger.reap() == 1
+    assert await _outcomes(metering, store) == [("expired", 0)]
 
 
 async def test_as_long_as_this_process_lives_nobody_takes_what_it_has_reserved(
