@@ -160,6 +160,63 @@ async def test_an_edge_that_is_killed_at_any_moment_loses_no_credit_and_gives_no
     assert await available(url, account, "paid") == 1000 - audit.spent
 
 
+async def _in_two_halves(whole: bytes, half_sent: asyncio.Event) -> AsyncIterator[bytes]:
+    yield whole[: len(whole) // 2]
+    half_sent.set()
+    await asyncio.sleep(0.2)
+    yield whole[len(whole) // 2 :]
+
+
+async def _until(moment: str, session: aiohttp.ClientSession, edge: EdgeProcess, key: dict[str, str]) -> None:
+    """Ask for a transcription, and kill the edge at a certain moment of it."""
+    data = _recording(70.0)()
+    body = io.BytesIO()
+    await data.write(_Writer(body))
+    half_sent = asyncio.Event()
+    upload = _in_two_halves(body.getvalue(), half_sent)
+    asking = asyncio.ensure_future(
+        session.post(f"{edge.url}/v1/transcribe", data=upload, headers={**data.headers, **key})
+    )
+    if moment == "upload":
+        await half_sent.wait()
+        await asyncio.sleep(0.05)
+    elif moment == "recognition":
+        await half_sent.wait()
+        await asyncio.sleep(0.5)
+    else:
+        (await asking).close()
+    edge.kill()
+    with contextlib.suppress(aiohttp.ClientError):
+        (await asking).close()
+
+
+class _Writer:
+    """Where a form is written that is wanted as bytes."""
+
+    def __init__(self, target: io.BytesIO) -> None:
+        self._target = target
+
+    async def write(self, chunk: bytes) -> None:
+        self._target.write(chunk)
+
+
+@pytest.mark.parametrize("moment", ["upload", "recognition", "answer"])
+async def test_an_edge_that_is_killed_in_the_middle_of_something_leaves_nothing_behind(
+    folder: Path, moment: str
+) -> None:
+    url = await new_database(folder)
+    account, key = await key_of(url, "paid", credits=10)
+    async with edges(1, url, folder, FakeAsr(pause_seconds=0.8)) as (edge,), aiohttp.ClientSession() as session:
+        await _until(moment, session, edge, key)
+        await edge.start()
+        audit = await proven(url)
+
+    assert (audit.faults, audit.running) == ([], 0)
+    # Of an answer that had begun to leave nobody knows whether it came; the others have cost nothing.
+    assert audit.spent in ((0, 2) if moment == "answer" else (0,))
+    assert await available(url, account, "paid") == 10 - audit.spent
+
+
 async def test_ten_with_one_idempotency_key_are_one_transcription(folder: Path) -> None:
     url, asr = await new_database(folder), FakeAsr(pause_seconds=0.5)
     _, key = await key_of(url, "paid", credits=10)
