@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, case, func, not_, or_, select
+from sqlalchemy import ColumnElement, Subquery, and_, case, func, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.accounts.books import BOOKS, Book, Kind
@@ -28,6 +28,10 @@ class Audit:
     faults: Sequence[str]
     """A sentence for each; none when the books are right."""
 
+    def as_json(self) -> dict[str, Any]:
+        """Return it for JSON, with whether the books are proven to be right."""
+        return {**vars(self), "proven": not self.faults}
+
 
 async def verify(store: Store, now: float) -> Audit:
     """Prove the books of `store` as they are at `now`, in seconds since 1970.
@@ -35,57 +39,68 @@ async def verify(store: Store, now: float) -> Audit:
     Raises:
         MeshError: UNAVAILABLE when the database cannot be reached.
     """
-    async with store.read() as connection:
-        purses = {(row.holder, row.period): row for row in await connection.execute(select(PURSES))}
-        sums = await _sums(connection, ENTRIES.c.holder, ENTRIES.c.period)
+
+    async def work(connection: AsyncConnection) -> Audit:
         live = (await connection.execute(select(RESERVATIONS).where(RESERVATIONS.c.state != "closed"))).all()
         faults = [
-            *_wrong_purses(purses, sums),
-            *_wrong_reserved(purses, live),
+            *await _wrong_purses(connection),
+            *await _wrong_reserved(connection, live),
             *_dead(live, now),
             *await _wrong_kinds(connection),
             *await _wrong_reservations(connection),
         ]
+        purses, spent = (await connection.execute(select(func.count(), func.sum(PURSES.c.spent)))).one()
         entries = await connection.scalar(select(func.count()).select_from(ENTRIES))
-    return Audit(len(purses), entries or 0, len(live), sum(row.spent for row in purses.values()), faults)
+        return Audit(purses, entries or 0, len(live), int(spent or 0), faults)
+
+    return await store.read(work)
 
 
-async def _sums(connection: AsyncConnection, *group: Any) -> dict[tuple[Any, ...], dict[Book, int]]:
-    """Return what the entries of each group have brought to each book."""
+def _sums(*group: ColumnElement[Any]) -> Subquery:
+    """Return the statement of what the entries of each group have brought to each book."""
     columns = [
-        func.coalesce(
-            func.sum(
-                case(
-                    (ENTRIES.c.credit == book, ENTRIES.c.amount), (ENTRIES.c.debit == book, -ENTRIES.c.amount), else_=0
-                )
-            ),
-            0,
+        func.sum(
+            case((ENTRIES.c.credit == book, ENTRIES.c.amount), (ENTRIES.c.debit == book, -ENTRIES.c.amount), else_=0)
         ).label(book.value)
         for book in _BOOKS_OF_A_PURSE
     ]
-    rows = await connection.execute(select(*group, *columns).group_by(*group))
-    return {tuple(row[: len(group)]): {book: int(getattr(row, book)) for book in _BOOKS_OF_A_PURSE} for row in rows}
+    return select(*group, *columns).group_by(*group).subquery()
 
 
-def _wrong_purses(purses: dict[Any, Any], sums: dict[Any, dict[Book, int]]) -> list[str]:
-    faults = []
-    for name in sorted(purses.keys() | sums.keys()):
-        for book in _BOOKS_OF_A_PURSE:
-            said = getattr(purses[name], book) if name in purses else 0
-            proven = sums.get(name, {}).get(book, 0)
-            if said != proven:
-                faults.append(f"{_purse(name)}: {said} {book}, and its entries make {proven}")
+async def _wrong_purses(connection: AsyncConnection) -> list[str]:
+    # Compared where they lie: there may be more than fit here.
+    sums = _sums(ENTRIES.c.holder, ENTRIES.c.period)
+    proven = [func.coalesce(sums.c[book], 0).label(f"proven_{book}") for book in _BOOKS_OF_A_PURSE]
+    same = and_(sums.c.holder == PURSES.c.holder, sums.c.period == PURSES.c.period)
+    differing = or_(*(PURSES.c[book] != func.coalesce(sums.c[book], 0) for book in _BOOKS_OF_A_PURSE))
+    wrong = select(PURSES, *proven).outerjoin(sums, same).where(differing)
+    rows = (await connection.execute(wrong.order_by(PURSES.c.holder, PURSES.c.period))).all()
+    faults = [
+        f"{_purse(row)}: {getattr(row, book)} {book}, and its entries make {getattr(row, f'proven_{book}')}"
+        for row in rows
+        for book in _BOOKS_OF_A_PURSE
+        if getattr(row, book) != getattr(row, f"proven_{book}")
+    ]
+    missing = select(sums).outerjoin(PURSES, same).where(PURSES.c.holder.is_(None))
+    faults += [
+        f"{_purse(row)}: 0 {book}, and its entries make {getattr(row, book)}"
+        for row in await connection.execute(missing)
+        for book in _BOOKS_OF_A_PURSE
+        if getattr(row, book)
+    ]
     return faults
 
 
-def _wrong_reserved(purses: dict[Any, Any], live: Sequence[Any]) -> list[str]:
-    running: dict[Any, int] = {}
+async def _wrong_reserved(connection: AsyncConnection, live: Sequence[Any]) -> list[str]:
+    running: dict[tuple[str, str], int] = {}
     for row in live:
         running[row.holder, row.period] = running.get((row.holder, row.period), 0) + row.reserved
+    reserving = await connection.execute(select(PURSES).where(PURSES.c.reserved > 0))
+    said = {(row.holder, row.period): row.reserved for row in reserving}
     return [
-        f"{_purse(name)}: {row.reserved} reserved, and what runs has reserved {running.get(name, 0)}"
-        for name, row in sorted(purses.items())
-        if row.reserved != running.get(name, 0)
+        f"{' '.join(name).strip()}: {said.get(name, 0)} reserved, and what runs has reserved {running.get(name, 0)}"
+        for name in sorted(said.keys() | running.keys())
+        if said.get(name, 0) != running.get(name, 0)
     ]
 
 
@@ -113,25 +128,33 @@ async def _wrong_kinds(connection: AsyncConnection) -> list[str]:
 
 async def _wrong_reservations(connection: AsyncConnection) -> list[str]:
     """Return what reservations say of themselves that their entries, in the same purse, do not."""
-    sums = await _sums(connection, ENTRIES.c.reservation_id, ENTRIES.c.holder, ENTRIES.c.period)
-    faults = []
-    for row in await connection.execute(select(RESERVATIONS)):
-        proven = sums.pop((row.id, row.holder, row.period), dict.fromkeys(_BOOKS_OF_A_PURSE, 0))
-        if (row.reserved, row.charged) != (proven[Book.RESERVED], proven[Book.SPENT]):
-            faults.append(
-                f"{row.id} of {row.holder}: {row.reserved} reserved and {row.charged} charged, and its entries make "
-                f"{proven[Book.RESERVED]} and {proven[Book.SPENT]}"
-            )
-        if (row.state == "closed") != bool(row.outcome):
-            faults.append(f"{row.id} of {row.holder} is {row.state}, and its outcome is {row.outcome or 'not known'}")
+    sums = _sums(ENTRIES.c.reservation_id, ENTRIES.c.holder, ENTRIES.c.period)
+    reserved, charged = (func.coalesce(sums.c[book], 0) for book in (Book.RESERVED, Book.SPENT))
+    same = and_(
+        sums.c.reservation_id == RESERVATIONS.c.id,
+        sums.c.holder == RESERVATIONS.c.holder,
+        sums.c.period == RESERVATIONS.c.period,
+    )
+    differing = or_(RESERVATIONS.c.reserved != reserved, RESERVATIONS.c.charged != charged)
+    proven = (reserved.label("proven_reserved"), charged.label("proven_charged"))
+    rows = await connection.execute(select(RESERVATIONS, *proven).outerjoin(sums, same).where(differing))
+    faults = [
+        f"{row.id} of {row.holder}: {row.reserved} reserved and {row.charged} charged, and its entries make "
+        f"{row.proven_reserved} and {row.proven_charged}"
+        for row in rows
+    ]
+    contradicting = (RESERVATIONS.c.state == "closed") == (RESERVATIONS.c.outcome == "")
     faults += [
-        f"{_purse((holder, period))}: entries of {reservation_id}, and there is no such request of this purse"
-        for reservation_id, holder, period in sums
-        if reservation_id is not None
+        f"{row.id} of {row.holder} is {row.state}, and its outcome is {row.outcome or 'not known'}"
+        for row in await connection.execute(select(RESERVATIONS).where(contradicting))
+    ]
+    unknown = and_(RESERVATIONS.c.id.is_(None), sums.c.reservation_id.is_not(None))
+    faults += [
+        f"{_purse(row)}: entries of {row.reservation_id}, and there is no such request of this purse"
+        for row in await connection.execute(select(sums).outerjoin(RESERVATIONS, same).where(unknown))
     ]
     return faults
 
 
-def _purse(name: tuple[str, str]) -> str:
-    holder, period = name
-    return f"{holder} {period}".strip()
+def _purse(row: Any) -> str:
+    return f"{row.holder} {row.period}".strip()

@@ -69,6 +69,8 @@ class About:
     seconds: float | None = None
     """Of audio."""
     note: str | None = None
+    reference: str | None = None
+    """Of whoever gave credits; one entry of a holder has it."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from services.accounts.plans import Funding, Plan, Unit
+from services.accounts.plans import ANONYMOUS, Funding, Plan, Unit
 from services.runtime.errors import Fault, MeshError
 
 _BUSY_RETRY_SECONDS = 5.0
@@ -125,7 +125,8 @@ def used_up(standing: Standing, needed: int, held: int = 0) -> LimitReached:
     if plan.unit is Unit.USES:
         return LimitReached(
             Fault.OVERLOADED,
-            f"The {plan.amount} of this {plan.period} are used up; an account of your own allows more.",
+            f"The {plan.amount} of this {plan.period} are used up, or reserved by what runs"
+            + ("; an account of your own allows more." if plan.id == ANONYMOUS else "."),
             standing,
             code="allowance_used_up",
             retry_after=max(1.0, standing.period_end - standing.at),

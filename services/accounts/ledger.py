@@ -24,7 +24,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -53,6 +53,9 @@ T = TypeVar("T")
 
 ANSWER_SECONDS = 24 * 3600.0
 """How long an answer is kept for whoever repeats its request with the same Idempotency-Key."""
+
+MOST_REFERENCE = 64
+"""Characters of the reference of a grant."""
 
 _REAP_AT_ONCE = 100
 _DELIVERY_LEASES = 2
@@ -92,20 +95,32 @@ class Ledger:
             MeshError: UNAVAILABLE when the store is away.
         """
         made: list[str] = []
+        left = False
 
         async def work(connection: AsyncConnection) -> Reservation | Answer | Busy:
             made.clear()
             opened = await self._open(connection, claim)
             if isinstance(opened, Reservation):
                 made.append(opened.id)
+                if left:
+                    self._lost.add(opened.id)
             return opened
 
         try:
             return await self._write(claim.holder, work)
         except BaseException:
-            # The connection may have gone after the commit; its lease ends what is there then.
+            # The connection may have gone after the commit, or who asks has left; its lease ends what is there then.
+            left = True
             self._lost.update(made)
             raise
+
+    async def answered(self, claim: Claim) -> bool:
+        """Return whether the request that is equal to this one is over, with an answer or without."""
+        kept = select(
+            ANSWERS.c.body.is_not(None), RESERVATIONS.c.edge, RESERVATIONS.c.lease_until, RESERVATIONS.c.id
+        ).join(RESERVATIONS, RESERVATIONS.c.id == ANSWERS.c.reservation_id)
+        row = await self._store.find(kept.where(ANSWERS.c.holder == claim.holder, ANSWERS.c.key_digest == claim.repeat))
+        return row is None or bool(row[0]) or self._is_dead(row, self.clock())
 
     async def extend(
         self, reservation: Reservation, amount: int, *, seconds: float | None = None, model: str | None = None
@@ -267,48 +282,64 @@ class Ledger:
     async def reap(self) -> int:
         """End what the dead have left, and forget answers that are old; return how many requests were ended."""
         now = self.clock()
-        async with self._store.read() as connection:
-            dead = (
-                await connection.execute(
-                    select(RESERVATIONS.c.id, RESERVATIONS.c.holder)
-                    .where(
-                        RESERVATIONS.c.state != "closed",
-                        RESERVATIONS.c.lease_until <= now,
-                        (RESERVATIONS.c.edge != self._edge) | RESERVATIONS.c.id.in_(self._lost),
-                    )
-                    .order_by(RESERVATIONS.c.lease_until)
-                    .limit(_REAP_AT_ONCE)
-                )
-            ).all()
-            old = await connection.scalar(
-                select(func.count()).select_from(ANSWERS).where(ANSWERS.c.created_at <= now - ANSWER_SECONDS)
-            )
-        ended = [await self._reap_one(row.id, row.holder) for row in dead]
-        if old:
+        dead = await self._store.read(lambda connection: self._dead(connection, now))
+        ended, stuck = 0, set[str]()
+        for row in dead:
+            if row.holder in stuck:
+                continue
+            try:
+                ended += await self._reap_one(row.id, row.holder)
+            except MeshError:
+                # Logged where it happened. Others must not wait for one whose rows somebody holds.
+                stuck.add(row.holder)
+        if self._lost:
+            await self._forget_what_was_lost()
+        if await self._store.find(
+            select(ANSWERS.c.created_at).where(ANSWERS.c.created_at <= now - ANSWER_SECONDS).limit(1)
+        ):
             await self._store.write(lambda connection: _forget(connection, now))
-        return sum(ended)
+        return ended
 
-    async def grant(self, holder: str, amount: int, note: str) -> int:
+    async def _forget_what_was_lost(self) -> None:
+        lost = set(self._lost)
+        open_ = select(RESERVATIONS.c.id).where(RESERVATIONS.c.id.in_(lost), RESERVATIONS.c.state != "closed")
+        found = await self._store.read(lambda connection: _all(connection, open_))
+        self._lost -= lost - {row.id for row in found}
+
+    async def _dead(self, connection: AsyncConnection, now: float) -> Sequence[Any]:
+        statement = select(RESERVATIONS.c.id, RESERVATIONS.c.holder).where(
+            RESERVATIONS.c.state != "closed",
+            RESERVATIONS.c.lease_until <= now,
+            (RESERVATIONS.c.edge != self._edge) | RESERVATIONS.c.id.in_(self._lost),
+        )
+        return await _all(connection, statement.order_by(RESERVATIONS.c.lease_until).limit(_REAP_AT_ONCE))
+
+    async def grant(self, holder: str, amount: int, note: str, reference: str | None = None) -> int:
         """Put credits into a holder's purse, or take some back where `amount` is below zero; return what is available.
 
+        Args:
+            holder: who gets them.
+            amount: of credits.
+            note: what they are for.
+            reference: of up to 64 characters, such as a payment's number; what has the same one is done once.
+
         Raises:
-            MeshError: INVALID when more is to be taken back than is available, or for a note with a NUL, which no
-                PostgreSQL takes.
+            MeshError: INVALID when more is to be taken back than is available, when the reference was used for another
+                amount, or for a note with a NUL, which no PostgreSQL takes.
         """
         if "\0" in note:
             raise invalid_field("note", "The field 'note' must be a text without NUL.")
 
         async def work(connection: AsyncConnection) -> int:
             ledger = await _Transaction.of(connection, holder, self.clock)
-            kind = Kind.GRANT if amount > 0 else Kind.WITHDRAWAL
-            try:
-                await ledger.move("", kind, abs(amount), About(note=note))
-            except NotEnough:
-                left = (await ledger.purse("")).available
-                raise MeshError(
-                    Fault.INVALID, f"Only {left} credits are available.", code="invalid_field", field="amount"
-                ) from None
-            await ledger.write()
+            if not await _granted(connection, holder, amount, reference):
+                kind = Kind.GRANT if amount > 0 else Kind.WITHDRAWAL
+                try:
+                    await ledger.move("", kind, abs(amount), About(note=note, reference=reference))
+                except NotEnough:
+                    left = (await ledger.purse("")).available
+                    raise invalid_field("amount", f"Only {left} credits are available.") from None
+                await ledger.write()
             return (await ledger.purse("")).available
 
         return await self._write(holder, work)
@@ -316,16 +347,23 @@ class Ledger:
     async def standing(self, holder: str, plan: Plan) -> Standing:
         """Return how a holder stands, without changing anything."""
         now = self.clock()
-        async with self._store.read() as connection:
+
+        async def work(connection: AsyncConnection) -> Standing:
             purse = await _load_purse(connection, holder, period_of(plan, now))
             live = self._alive(await _live(connection, holder), now)
-        purse = purse.allotted(plan)
-        return _standing(plan, purse, live, now, (Work.FILE, Work.STREAM))
+            return _standing(plan, purse.allotted(plan), live, now, (Work.FILE, Work.STREAM))
+
+        return await self._store.read(work)
 
     async def _open(self, connection: AsyncConnection, claim: Claim) -> Reservation | Answer | Busy:
         ledger = await _Transaction.of(connection, claim.holder, self.clock)
         now, live = ledger.now, []
-        for row in await _live(connection, claim.holder, lock=True):
+        for row in await _live(connection, claim.holder):
+            # Only these are locked: whoever holds the rows of the living holds up their signs of life.
+            if self._is_dead(row, now):
+                row = await ledger.row(row.id)
+            if row.state == "closed":
+                continue
             if self._is_dead(row, now):
                 await _end_dead(ledger, row)
             else:
@@ -545,9 +583,13 @@ async def _load_purse(connection: AsyncConnection, holder: str, period: str) -> 
     return Purse(holder, period, row.available, row.reserved, row.spent)
 
 
-async def _live(connection: AsyncConnection, holder: str, *, lock: bool = False) -> Sequence[Any]:
+async def _live(connection: AsyncConnection, holder: str) -> Sequence[Any]:
     statement = select(RESERVATIONS).where(RESERVATIONS.c.holder == holder, RESERVATIONS.c.state != "closed")
-    return (await connection.execute(statement.with_for_update() if lock else statement)).all()
+    return await _all(connection, statement)
+
+
+async def _all(connection: AsyncConnection, statement: Any) -> Sequence[Any]:
+    return (await connection.execute(statement)).all()
 
 
 async def _with_a_slot(ledger: _Transaction, claim: Claim, period: str, live: Sequence[Any]) -> Standing:
@@ -583,6 +625,17 @@ async def _end(ledger: _Transaction, row: Any, outcome: Outcome, *, charge: int 
         row.id, state="closed", outcome=outcome, reserved=0, charged=charge, seconds=seconds, closed_at=ledger.now
     )
     await ledger.connection.execute(delete(ANSWERS).where(ANSWERS.c.reservation_id == row.id, ANSWERS.c.body.is_(None)))
+
+
+async def _granted(connection: AsyncConnection, holder: str, amount: int, reference: str | None) -> bool:
+    if reference is None:
+        return False
+    statement = select(ENTRIES.c.kind, ENTRIES.c.amount)
+    statement = statement.where(ENTRIES.c.holder == holder, ENTRIES.c.reference == reference)
+    found = (await connection.execute(statement)).first()
+    if found is not None and (found.kind == Kind.GRANT, found.amount) != (amount > 0, abs(amount)):
+        raise invalid_field("reference", "This reference was used for another amount.")
+    return found is not None
 
 
 async def _require_valid_key(connection: AsyncConnection, key_id: str | None, now: float) -> None:

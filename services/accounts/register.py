@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.accounts.api_keys import MAX_NAME, ApiKey, digest_of, hint_of, new_key
@@ -18,6 +18,9 @@ _ADDRESS_SECRET = "addresses"
 MOST_KEYS = 100
 """Keys of one account that are neither revoked nor expired."""
 _PAGE = 100
+_MOST_LISTED = 1000
+_MOST_EVER = 10_000
+"""Keys of one account, those that are not taken any more too."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,19 @@ class Register:
         await self._store.write(work)
         return account
 
+    async def sign_up(self, name: str, plan: str) -> tuple[Account, NewKey]:
+        """Make an account and its first key, both or neither; raises as `create_account`."""
+        account = Account(_new_id("acc"), _checked_name(name), plan, self.clock(), None)
+        secret = new_key()
+        key = ApiKey(_new_id("key"), account.id, "first", hint_of(secret), account.created_at, None, revoked_at=None)
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(insert(ACCOUNTS).values(**vars(account)))
+            await connection.execute(insert(KEYS).values(digest=digest_of(secret), **vars(key)))
+
+        await self._store.write(work)
+        return account, NewKey(key, secret)
+
     async def account(self, account_id: str) -> Account:
         """Return an account; raises MeshError (NOT_FOUND) where there is none."""
         row = None
@@ -105,8 +121,7 @@ class Register:
         if not _may_be_id(after):
             return []
         statement = select(ACCOUNTS).where(ACCOUNTS.c.id > after).order_by(ACCOUNTS.c.id).limit(limit)
-        async with self._store.read() as connection:
-            return [_account(row) for row in await connection.execute(statement)]
+        return [_account(row) for row in await self._store.read(lambda connection: _all(connection, statement))]
 
     async def change_account(
         self, account_id: str, *, name: str | None = None, plan: str | None = None, closed: bool | None = None
@@ -160,10 +175,10 @@ class Register:
         return NewKey(key, secret)
 
     async def keys(self, account_id: str) -> Sequence[ApiKey]:
-        """Return all keys of an account, the newest first; also those that are revoked or expired."""
+        """Return the keys of an account, the newest first, up to a thousand; also those that are revoked or expired."""
         statement = select(KEYS).where(KEYS.c.account_id == account_id).order_by(KEYS.c.created_at.desc(), KEYS.c.id)
-        async with self._store.read() as connection:
-            return [_key(row) for row in await connection.execute(statement)]
+        rows = await self._store.read(lambda connection: _all(connection, statement.limit(_MOST_LISTED)))
+        return [_key(row) for row in rows]
 
     async def key(self, key_id: str, account_id: str | None = None) -> ApiKey:
         """Return a key; raises MeshError (NOT_FOUND) where there is none, or it belongs to another account."""
@@ -240,6 +255,10 @@ async def _lock(connection: AsyncConnection, account_id: str) -> None:
     await connection.execute(select(ACCOUNTS.c.id).where(ACCOUNTS.c.id == account_id).with_for_update())
 
 
+async def _all(connection: AsyncConnection, statement: Any) -> Sequence[Any]:
+    return (await connection.execute(statement)).all()
+
+
 def select_found(condition: ColumnElement[bool]) -> Select[Any]:
     """Return the statement that finds keys with their accounts; `found_of` reads its rows."""
     account = (column.label(f"account_{column.name}") for column in ACCOUNTS.c if column.name != "id")
@@ -253,9 +272,15 @@ def found_of(row: Any) -> Found:
 
 
 async def _refuse_too_many(connection: AsyncConnection, account_id: str, now: float) -> None:
-    rows = await connection.execute(select(KEYS).where(KEYS.c.account_id == account_id))
-    if sum(_key(row).refusal(now) is None for row in rows) >= MOST_KEYS:
-        raise MeshError(Fault.INVALID, f"An account has up to {MOST_KEYS} keys; revoke one.", code="too_many_keys")
+    valid = and_(
+        or_(KEYS.c.revoked_at.is_(None), KEYS.c.revoked_at > now),
+        or_(KEYS.c.expires_at.is_(None), KEYS.c.expires_at > now),
+    )
+    counts = select(func.count(), func.count(case((valid, 1)))).where(KEYS.c.account_id == account_id)
+    ever, now_valid = (await connection.execute(counts)).one()
+    if now_valid >= MOST_KEYS or ever >= _MOST_EVER:
+        most = f"{MOST_KEYS} keys; revoke one" if now_valid >= MOST_KEYS else f"{_MOST_EVER} keys in its life"
+        raise MeshError(Fault.INVALID, f"An account has up to {most}.", code="too_many_keys")
 
 
 def _checked_name(name: str) -> str:

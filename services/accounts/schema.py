@@ -32,8 +32,7 @@ async def revision(store: Store) -> str | None:
     Raises:
         MeshError: UNAVAILABLE when the database cannot be reached.
     """
-    async with store.read() as connection:
-        return await connection.run_sync(_revision)
+    return await store.read(lambda connection: connection.run_sync(_revision))
 
 
 async def upgrade(store: Store) -> tuple[str | None, str]:

@@ -7,7 +7,7 @@ this process, and for other processes by SQLite's own lock. PostgreSQL locks the
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,19 +23,25 @@ from services.runtime.logs import get_logger
 
 T = TypeVar("T")
 
+Work = Callable[[AsyncConnection], Awaitable[T]]
+"""What is done on a connection, in a transaction."""
+
 AWAY = "accounts_unavailable"
 """Code of the error that says that the database cannot be reached."""
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 _LOCKED_SECONDS = 10.0
 _LOCKED_PAUSE_SECONDS = 0.05
-_CONNECTIONS = 16
+_CONNECTIONS = 8
+_STATEMENT_SECONDS = 30.0
+_APART_SECONDS = 2.0
+_STUCK_SECONDS = 3.0
 _ATTEMPTS = 5
 _PASSING = frozenset({"40001", "40P01"})
 """PostgreSQL's codes for a transaction that another one was in the way of: it did nothing, and may be done again."""
-_AWAY = ("08", "25006", "28", "3D", "40", "53", "57")
+_AWAY = ("08", "25006", "25P03", "28", "3D", "40", "53", "55P03", "57")
 """How PostgreSQL's codes begin when it cannot serve us: no connection, only a replica, no such user or database, others
-in the way again and again, too many connections or too little room, starting or stopping."""
+in the way for long or again and again, too many connections or too little room, starting or stopping."""
 
 
 class Store:
@@ -43,27 +49,35 @@ class Store:
 
     Args:
         url: `sqlite:///path/to/file` or `postgresql://user:password@host:port/name`.
+        connections: to PostgreSQL at most, beside one for signs of life.
+        patient: whether a statement may take as long as it likes, and wait as long; else half a minute and three
+            seconds, on PostgreSQL.
 
     Raises:
         ValueError: with a sentence, when the URL is none of these; it is not repeated, for it may hold a password.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, connections: int = _CONNECTIONS, patient: bool = False) -> None:
         self.url = driver_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self._engine = _sqlite(self.url) if self.is_sqlite else _postgresql(self.url, _CONNECTIONS)
+        seconds = None if patient else _STATEMENT_SECONDS
+        self._engine = _sqlite(self.url) if self.is_sqlite else _postgresql(self.url, connections, seconds)
         # Signs of life wait for no request. On SQLite there is one writer at a time whatever one does.
-        self._apart = self._engine if self.is_sqlite else _postgresql(self.url, 1)
+        self._apart = self._engine if self.is_sqlite else _postgresql(self.url, 1, _APART_SECONDS)
         self._writing = asyncio.Lock()
+        self._doing: set[asyncio.Future[Any]] = set()
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, when what is being done on them is done."""
+        if self._doing:
+            await asyncio.wait(self._doing)
         await self._engine.dispose()
         await self._apart.dispose()
 
     @contextlib.asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        """Lend a connection in a transaction that only reads and sees one state of the store.
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection in a transaction that only reads and sees one state of the store; for who is not cancelled,
+        see `read`.
 
         Raises:
             MeshError: UNAVAILABLE when the database cannot be reached.
@@ -73,19 +87,37 @@ class Store:
             async with self._engine.execution_options(**level).connect() as connection, connection.begin():
                 yield connection
 
+    async def read(self, work: Work[T]) -> T:
+        """Return what `work` makes of a connection in a transaction that only reads and sees one state of the store.
+
+        Raises:
+            MeshError: UNAVAILABLE when the database cannot be reached.
+        """
+
+        async def reading() -> T:
+            async with self.reading() as connection:
+                return await work(connection)
+
+        return await self._surely(reading())
+
     async def find(self, statement: Any) -> Any:
         """Return the one row that a statement finds, or None; for look-ups that need no transaction.
 
         Raises:
             MeshError: UNAVAILABLE when the database cannot be reached.
         """
-        with _reachable():
-            async with self._engine.connect() as connection:
-                return (await connection.execute(statement)).first()
 
-    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]], *, apart: bool = False) -> T:
+        async def finding() -> Any:
+            with _reachable():
+                async with self._engine.connect() as connection:
+                    return (await connection.execute(statement)).first()
+
+        return await self._surely(finding())
+
+    async def write(self, work: Work[T], *, apart: bool = False) -> T:
         """Return what `work` makes of a connection in a transaction, which is committed when it returns and undone
-        when it raises. It may be called again, where another transaction was in its way.
+        when it raises. It may be called again, where another transaction was in its way. Who is cancelled meanwhile
+        leaves, and it is done all the same.
 
         Args:
             work: what is done in the transaction.
@@ -94,17 +126,33 @@ class Store:
         Raises:
             MeshError: UNAVAILABLE when the database cannot be reached, and whatever `work` raises.
         """
+        return await self._surely(self._write_again(work, self._apart if apart else self._engine))
+
+    async def _surely(self, doing: Coroutine[Any, Any, T]) -> T:
+        # Cancelled in the middle of a statement, SQLite's driver leaves its connection open behind our back, in a
+        # transaction, and with it the database locked.
+        task = asyncio.ensure_future(doing)
+        self._doing.add(task)
+        task.add_done_callback(self._is_done)
+        return await asyncio.shield(task)
+
+    def _is_done(self, task: asyncio.Future[Any]) -> None:
+        self._doing.discard(task)
+        if not task.cancelled():
+            task.exception()  # who waits for it gets it; who has left does not want it
+
+    async def _write_again(self, work: Work[T], engine: AsyncEngine) -> T:
         with _reachable():
             for attempt in range(_ATTEMPTS):
                 try:
-                    return await self._write(work, self._apart if apart else self._engine)
+                    return await self._write(work, engine)
                 except DBAPIError as error:
                     if attempt == _ATTEMPTS - 1 or _code(error) not in _PASSING:
                         raise
                 await asyncio.sleep(0.01 * 2**attempt)
         raise AssertionError("unreachable")
 
-    async def _write(self, work: Callable[[AsyncConnection], Awaitable[T]], engine: AsyncEngine) -> T:
+    async def _write(self, work: Work[T], engine: AsyncEngine) -> T:
         if not self.is_sqlite:
             async with engine.begin() as connection:
                 return await work(connection)
@@ -146,7 +194,11 @@ def _with_driver(url: URL) -> URL:
 
 def _sqlite(url: URL) -> AsyncEngine:
     engine = create_async_engine(
-        url, connect_args={"timeout": _LOCKED_SECONDS}, poolclass=AsyncAdaptedQueuePool, pool_size=_CONNECTIONS
+        url,
+        hide_parameters=True,
+        connect_args={"timeout": _LOCKED_SECONDS},
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=_CONNECTIONS,
     )
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -188,14 +240,25 @@ def _write_ahead(cursor: Any) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
 
 
-def _postgresql(url: URL, connections: int) -> AsyncEngine:
+def _postgresql(url: URL, connections: int, statement_seconds: float | None) -> AsyncEngine:
+    limits: dict[str, float] = {}
+    if statement_seconds is not None:
+        # An edge that is stuck in the middle of a transaction must let go before the leases of others end.
+        stuck = {"lock_timeout": _STUCK_SECONDS, "idle_in_transaction_session_timeout": _STUCK_SECONDS}
+        limits = {"statement_timeout": statement_seconds, **stuck}
     return create_async_engine(
         url,
+        hide_parameters=True,
         pool_size=connections,
         max_overflow=0,
         pool_timeout=_LOCKED_SECONDS,
-        pool_pre_ping=False,
-        connect_args={"timeout": _LOCKED_SECONDS, "command_timeout": 60},
+        # A server that was started again is met by connections that do not know it yet.
+        pool_pre_ping=True,
+        connect_args={
+            "timeout": _STUCK_SECONDS,
+            "command_timeout": None if statement_seconds is None else 2 * statement_seconds,
+            "server_settings": {name: f"{seconds * 1000:.0f}" for name, seconds in limits.items()},
+        },
     )
 
 

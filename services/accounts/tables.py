@@ -134,10 +134,13 @@ ENTRIES = Table(
     Column("model", String(128)),
     Column("seconds", Double),
     Column("note", Text),
+    # Of whoever gave credits: given twice under the same, they are given once.
+    Column("reference", String(64)),
     CheckConstraint("amount > 0", name="amount"),
     CheckConstraint("debit <> credit", name="books"),
     Index(None, "holder", "id"),
     Index(None, "reservation_id"),
+    UniqueConstraint("holder", "reference"),
 )
 
 ANSWERS = Table(

@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import BigInteger, cast, func, literal_column, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.accounts.store import Store
 from services.accounts.tables import RESERVATIONS
 
 MOST_DAYS = 366
 MOST_REQUESTS = 1000
+_DAY_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,7 @@ async def by_request(store: Store, holder: str, *, since: float, until: float, l
         .order_by(RESERVATIONS.c.opened_at.desc(), RESERVATIONS.c.id)
         .limit(limit)
     )
-    async with store.read() as connection:
-        rows = (await connection.execute(statement)).all()
+    rows = await store.read(lambda connection: _all(connection, statement))
     return [
         RequestUsage(
             row.id,
@@ -80,20 +82,31 @@ async def by_day(store: Store, holder: str, *, since: float, until: float) -> Se
         since: of the requests' beginnings, in seconds since 1970.
         until: before which they began.
     """
-    statement = select(
-        RESERVATIONS.c.opened_at, RESERVATIONS.c.seconds, RESERVATIONS.c.charged, RESERVATIONS.c.outcome
-    ).where(
-        RESERVATIONS.c.holder == holder,
-        RESERVATIONS.c.opened_at >= since,
-        RESERVATIONS.c.opened_at < until,
-        (RESERVATIONS.c.outcome == "answered") | (RESERVATIONS.c.charged > 0),
+    # A cast rounds on PostgreSQL, and SQLite need not have floor().
+    days = RESERVATIONS.c.opened_at / literal_column(f"{_DAY_SECONDS}.0")
+    day = (cast(days, BigInteger) if store.is_sqlite else func.floor(days)).label("day")
+    statement = (
+        select(day, func.count(), func.sum(RESERVATIONS.c.seconds), func.sum(RESERVATIONS.c.charged))
+        .where(
+            RESERVATIONS.c.holder == holder,
+            RESERVATIONS.c.opened_at >= since,
+            RESERVATIONS.c.opened_at < until,
+            or_(RESERVATIONS.c.state == "settled", RESERVATIONS.c.outcome == "answered", RESERVATIONS.c.charged > 0),
+        )
+        .group_by(day)
+        .order_by(day.desc())
     )
-    days: dict[str, DayUsage] = {}
-    async with store.read() as connection:
-        for row in await connection.execute(statement):
-            day = datetime.fromtimestamp(row.opened_at, UTC).date().isoformat()
-            before = days.get(day, DayUsage(day, 0, 0.0, 0))
-            days[day] = DayUsage(
-                day, before.requests + 1, before.seconds + (row.seconds or 0.0), before.charged + row.charged
-            )
-    return [days[day] for day in sorted(days, reverse=True)]
+    rows = await store.read(lambda connection: _all(connection, statement))
+    return [
+        DayUsage(
+            datetime.fromtimestamp(number * _DAY_SECONDS, UTC).date().isoformat(),
+            requests,
+            seconds or 0.0,
+            int(charged),
+        )
+        for number, requests, seconds, charged in rows
+    ]
+
+
+async def _all(connection: AsyncConnection, statement: Any) -> Sequence[Any]:
+    return (await connection.execute(statement)).all()

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from services.accounts.ledger import MOST_REFERENCE
 from services.accounts.plans import FREE, Unit
 from services.accounts.register import Account
 from services.accounts.usage import MOST_REQUESTS, by_day, by_request
@@ -127,19 +128,24 @@ def credit_command(
         ),
     ],
     note: Annotated[str, typer.Option(help="What for; it is kept with the entry.")] = "",
+    reference: Annotated[
+        str | None, typer.Option(help="Such as a payment's number: what has the same one is done once.")
+    ] = None,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """Give an account credits, or take some back that were not used."""
     if amount == 0:
         raise typer.BadParameter("it must not be 0", param_hint="AMOUNT")
+    if reference is not None and not 1 <= len(reference) <= MOST_REFERENCE:
+        raise typer.BadParameter(f"it must have 1 to {MOST_REFERENCE} characters", param_hint="--reference")
 
     async def work(books: Bookkeeping) -> dict[str, Any]:
         account = await books.register.account(account_id)
         plan = books.plan(account)
         if amount > 0:
             plan.require_credits()
-        await books.ledger.grant(account.id, amount, note)
+        await books.ledger.grant(account.id, amount, note, reference)
         return await books.account(account)
 
     _print_account(run(data, work), as_json)

@@ -5,9 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from sqlalchemy.exc import DatabaseError, DBAPIError
-
-from services.accounts.store import Store, sqlite_url
+from services.accounts.store import AWAY, Store, sqlite_url
 from services.models.folders import default_data_dir
 from services.runtime.errors import Fault, MeshError
 
@@ -46,7 +44,7 @@ async def opened(url: str, *, make: bool = False) -> AsyncIterator[Store]:
             is to be made; UNAVAILABLE when the database cannot be used, saying which one and why, but no password.
     """
     try:
-        store = Store(url)
+        store = Store(url, patient=True)
     except ValueError as error:
         raise MeshError(Fault.INVALID, f"{DATABASE_URL}: {error}.", field="database_url") from error
     try:
@@ -54,14 +52,9 @@ async def opened(url: str, *, make: bool = False) -> AsyncIterator[Store]:
             _see_to_file(Path(str(store.url.database)), make=make)
         yield store
     except MeshError as error:
-        if error.code != "accounts_unavailable":
+        if error.code != AWAY:
             raise
         raise _unusable(store, error.__cause__ or error) from error
-    except DBAPIError as error:
-        # A name or a user that the server does not know, or a file that is no database; its other kinds are bugs.
-        if type(error) not in (DBAPIError, DatabaseError):
-            raise
-        raise _unusable(store, error) from error
     finally:
         await store.close()
 

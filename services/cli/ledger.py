@@ -18,14 +18,18 @@ def _group() -> None:
 
 @app.command("verify")
 def verify_command(data: Data = None, as_json: AsJson = False) -> None:
-    """Prove that the books are right, also while they are in use. Exit status 1 if they are not."""
+    """Prove that the books are right, also while they are in use. Exit status 1 if they are not.
+
+    First ends what killed edges have left and no other edge has ended yet.
+    """
 
     async def work(books: Bookkeeping) -> Audit:
+        await books.ledger.reap()
         return await verify(books.store, books.ledger.clock())
 
     audit = run(data, work)
     if as_json:
-        print_json({**vars(audit), "proven": not audit.faults})
+        print_json(audit.as_json())
     else:
         print(
             f"Looked at {audit.purses} purses, {audit.entries} entries and {audit.running} running requests; "

@@ -10,7 +10,7 @@ from services.accounts import usage
 from services.accounts.claims import Claim, Outcome, Reservation, Work
 from services.accounts.ledger import Ledger
 from services.accounts.plans import FREE, SIGN_UP, Plans
-from services.accounts.register import Account, Register
+from services.accounts.register import Account, NewKey, Register
 from services.accounts.store import Store
 from services.edge.account_json import (
     account_json,
@@ -25,6 +25,7 @@ from services.edge.account_json import (
 from services.edge.answers import REQUEST_ID, json_response
 from services.edge.body import receive_object
 from services.edge.identity import Identity
+from services.edge.metering import Metering
 from services.runtime.errors import Fault, MeshError, invalid_field
 
 MOST_BODY_BYTES = 64 * 1024
@@ -75,13 +76,13 @@ class Accounts:
             message = f"The field 'overlap_hours' must be a whole number from 0 to {MOST_OVERLAP_HOURS}."
             raise invalid_field("overlap_hours", message)
         new = await self.register.rotate_key(key_id, overlap_seconds=3600.0 * hours)
-        self.identity.forget(key_id)
+        self.identity.forget(new.key.account_id)
         return json_response(key_json(new.key, self.register.clock(), new.secret), status=201)
 
     async def revoke_key(self, key_id: str) -> web.Response:
         """Have a key not be taken any more."""
         key = await self.register.revoke_key(key_id)
-        self.identity.forget(key_id)
+        self.identity.forget(key.account_id)
         return json_response(key_json(key, self.register.clock()))
 
     async def usage(self, query: Mapping[str, str], holder: str) -> dict[str, Any]:
@@ -112,10 +113,12 @@ class AccountRoutes:
 
     Args:
         accounts: what they work with.
+        metering: sees a sign-up to its end.
         allow_sign_up: whether anybody may make an account.
     """
 
     accounts: Accounts
+    metering: Metering
     allow_sign_up: bool
 
     def routes(self) -> list[web.RouteDef]:
@@ -142,15 +145,21 @@ class AccountRoutes:
         ledger, register = self.accounts.ledger, self.accounts.register
         holder = self.accounts.identity.address_holder(request, "sign-up")
         plan = self.accounts.plans.get(SIGN_UP)
-        place = await ledger.open(Claim(holder, plan, Work.SIGN_UP, request[REQUEST_ID]))
-        assert isinstance(place, Reservation)
-        try:
-            account = await register.create_account(name, FREE)
-            new = await register.create_key(account.id, "first")
-            await ledger.settle(place, seconds=1.0, model=None, delivered=True)
-        except BaseException:
-            await ledger.give_back(place, Outcome.FAILED)
-            raise
+
+        async def sign_up() -> tuple[Account, NewKey]:
+            place = await ledger.open(Claim(holder, plan, Work.SIGN_UP, request[REQUEST_ID]))
+            assert isinstance(place, Reservation)
+            try:
+                await ledger.settle(place, seconds=1.0, model=None)
+                signed_up = await register.sign_up(name, FREE)
+            except BaseException:
+                await ledger.give_back(place, Outcome.FAILED)
+                raise
+            await ledger.deliver(place)
+            return signed_up
+
+        # To its end, also for who leaves: half of it is worth nothing to anybody.
+        account, new = await self.metering.surely(sign_up())
         body = {**await self.accounts.account(account), "key": key_json(new.key, register.clock(), new.secret)}
         return json_response(body, status=201)
 

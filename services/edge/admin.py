@@ -13,6 +13,7 @@ from services.accounts.register import Account
 from services.edge.account_json import parse_text, parse_whole
 from services.edge.account_routes import Accounts
 from services.edge.answers import json_response
+from services.edge.metering import repeat_of
 from services.runtime.errors import Fault, MeshError, invalid_field
 
 MOST_CREDITS = 1_000_000_000
@@ -83,20 +84,21 @@ class Admin:
             plan=self.accounts.plans.choose(parse_text(fields, "plan")).id if "plan" in fields else None,
             closed=fields.get("closed"),
         )
-        for key in await self.accounts.register.keys(account.id):
-            self.accounts.identity.forget(key.id)
+        self.accounts.identity.forget(account.id)
         return json_response(await self.accounts.account(changed))
 
     async def post_credits(self, request: web.Request) -> web.Response:
         """Give credits, or take some back."""
         account = await self._account(request)
         fields = await self.accounts.body(request, "amount", "note")
+        repeat = repeat_of(request)
         amount = fields.get("amount")
         if isinstance(amount, bool) or not isinstance(amount, int) or not 0 < abs(amount) <= MOST_CREDITS:
             raise invalid_field("amount", f"The field 'amount' must be a whole number up to {MOST_CREDITS}, and not 0.")
         if amount > 0:
             self.accounts.plans.get(account.plan).require_credits()
-        await self.accounts.ledger.grant(account.id, amount, parse_text(fields, "note", ""))
+        reference = None if repeat is None else repeat.hex()
+        await self.accounts.ledger.grant(account.id, amount, parse_text(fields, "note", ""), reference)
         return json_response(await self.accounts.account(account))
 
     async def get_usage(self, request: web.Request) -> web.Response:
@@ -128,7 +130,7 @@ class Admin:
         """Prove the books."""
         self._require_token(request)
         audit = await verify(self.accounts.store, self.accounts.ledger.clock())
-        return json_response({**vars(audit), "proven": not audit.faults})
+        return json_response(audit.as_json())
 
     async def _account(self, request: web.Request) -> Account:
         self._require_token(request)

@@ -55,13 +55,6 @@ async def add_heads(request: web.Request, response: web.StreamResponse) -> None:
         response.headers.update(rate_limit_headers(request[STANDING]))
 
 
-async def send(request: web.Request, response: web.Response) -> web.Response:
-    """Send an answer to its end, and return it: what follows knows that it has left."""
-    await response.prepare(request)
-    await response.write_eof()
-    return response
-
-
 def wants_json(request: web.Request) -> bool:
     """Say whether texts must be wrapped in JSON: asked for, or by the SDKs, which parse every answer."""
     return "application/json" in request.headers.get("Accept", "").lower() or request.headers.get(

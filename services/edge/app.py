@@ -51,7 +51,7 @@ async def make_app(settings: EdgeSettings, clock: Callable[[], float] = time.tim
             UNAVAILABLE when it cannot be reached.
     """
     plans = load_plans(settings.plans_file)
-    store = Store(settings.database_url.get_secret_value())
+    store = Store(settings.database_url.get_secret_value(), connections=settings.database_connections)
     try:
         await require_newest(store)
         accounts = await _accounts(settings, store, plans, clock)
@@ -60,7 +60,7 @@ async def make_app(settings: EdgeSettings, clock: Callable[[], float] = time.tim
         raise
     metering = Metering(accounts.ledger, settings.lease_seconds)
     app = _with_mesh(settings, accounts, metering)
-    app.add_routes(AccountRoutes(accounts, settings.allow_sign_up).routes())
+    app.add_routes(AccountRoutes(accounts, metering, settings.allow_sign_up).routes())
     app[ACCOUNTS] = accounts
     app.cleanup_ctx.append(_metering(metering, store))
     return app

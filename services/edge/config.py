@@ -52,6 +52,9 @@ class EdgeSettings(ServiceSettings):
     """Where accounts, keys and the ledger are: `sqlite:////path/to/file` for one machine, or
     `postgresql://user:password@host:port/name` for any number of edges."""
 
+    database_connections: int = Field(default=8, ge=1, le=1000)
+    """Connections to PostgreSQL at most, beside one for signs of life; on SQLite it only says how many read at once."""
+
     plans_file: FilePath | None = None
     """TOML file with plans that are added to those of `services/accounts/plans.toml`, or replace them by id."""
 

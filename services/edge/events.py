@@ -89,6 +89,7 @@ async def answer_in_events(
     progress: Any,
     *,
     patience_seconds: float = 0.0,
+    leaves: Callable[[], None] = lambda: None,
 ) -> web.StreamResponse:
     """Do the work and answer with events: `progress` a few times a second, a `delta` for every piece, then `result`
     or `error`. A client that leaves cancels the work.
@@ -99,6 +100,7 @@ async def answer_in_events(
         progress: how far it has come at the beginning.
         patience_seconds: how long the head of the answer waits for the first piece, so that work that fails soon
             fails with a status of its own.
+        leaves: is called when the result has begun to leave.
 
     Raises:
         MeshError: the work failed before the head was out.
@@ -110,16 +112,19 @@ async def answer_in_events(
             await reports.wait(working, patience_seconds)
             if working.done():
                 working.result()
-        return await _tell(EventStream(request), working, reports)
+        return await _tell(EventStream(request), working, reports, leaves)
     finally:
         await _end(working)
 
 
-async def _tell(events: EventStream, working: "asyncio.Future[Any]", reports: Reports) -> web.StreamResponse:
+async def _tell(
+    events: EventStream, working: "asyncio.Future[Any]", reports: Reports, leaves: Callable[[], None]
+) -> web.StreamResponse:
     await events.open()
     try:
         await _tell_how_it_goes(events, working, reports)
         await events.send("result", working.result())
+        leaves()
     except MeshError as error:
         await events.fail(error)
     except ConnectionResetError:

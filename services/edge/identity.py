@@ -59,7 +59,7 @@ class Identity:
         self._allow_anonymous = allow_anonymous
         self._trusted = trusted_proxies
         # With the time at which each was looked up, the oldest first.
-        self._cache: OrderedDict[bytes, tuple[float, Found | None]] = OrderedDict()
+        self._cache: OrderedDict[bytes, tuple[float, Found]] = OrderedDict()
         self._changes = 0
 
     async def identify(self, request: web.Request, token: str | None = None) -> Caller:
@@ -77,12 +77,11 @@ class Identity:
         structlog.contextvars.bind_contextvars(key=caller.key_id or "anonymous")
         return caller
 
-    def forget(self, key_id: str) -> None:
-        """Look a key up again at its next use: it was changed here."""
+    def forget(self, account_id: str) -> None:
+        """Look the keys of an account up again at their next use: something was changed here."""
         self._changes += 1
-        for digest, (_, found) in list(self._cache.items()):
-            if found is not None and found.key.id == key_id:
-                del self._cache[digest]
+        for digest in [digest for digest, (_, found) in self._cache.items() if found.account.id == account_id]:
+            del self._cache[digest]
 
     def address_holder(self, request: web.Request, kind: str = "ip") -> str:
         """Return what stands for the network a request comes from; with a secret, for addresses can be tried."""
@@ -121,11 +120,12 @@ class Identity:
             return cached[1]
         changes = self._changes
         found = await self._register.find(digest)
-        if changes != self._changes:
-            return found  # it may be what was so before a change
+        # Not keys that nobody has: whoever tries many would have the others forgotten. Nor what may have been so only
+        # before a change.
+        if found is None or changes != self._changes:
+            return found
         self._cache[digest] = (now, found)
         self._cache.move_to_end(digest)
-        # Also of keys that nobody has: whoever tries many asks for many look-ups, not for memory.
         while len(self._cache) > _MOST_CACHED:
             self._cache.popitem(last=False)
         return found

@@ -21,10 +21,10 @@ from services.edge.transcript import Segment, Suppressed, Transcript, Word
 from services.runtime.errors import MeshError, invalid_field
 
 CHARSET: Final = "utf-8"
+"""Of every body."""
 
 JSON: Final = "application/json"
 """Media type of a body that is not a text."""
-"""Of every body."""
 
 ALIASES: Final = {"text": "txt"}
 """Other names of formats."""

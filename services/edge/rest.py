@@ -16,7 +16,6 @@ from services.edge.answers import (
     dump_json,
     error_response,
     json_response,
-    send,
     wants_events,
     wants_json,
 )
@@ -27,10 +26,10 @@ from services.edge.identity import Caller, Identity
 from services.edge.metering import Admitted, Metering, repeat_of
 from services.edge.offer import Offer, ServedModel
 from services.edge.render import CHARSET, JSON, Rendered, error_json, render
-from services.edge.spool import Spool
+from services.edge.spool import Spool, discarding
 from services.edge.summary import SummaryWishes, answer_json, parse_wishes
 from services.edge.transcription import Mesh, transcribe
-from services.edge.upload import Upload, receive_upload, refuse_announced_size
+from services.edge.upload import Upload, receive_upload, refuse_announced_size, refuse_other_bodies
 from services.models.catalogue import Speed, load_catalogue
 from services.runtime.admission import Admission
 from services.runtime.errors import Fault, MeshError
@@ -70,12 +69,17 @@ class Rest:
         caller = await self.identity.identify(request)
         most = caller.plan.max_file_bytes
         refuse_announced_size(request, most)
+        await refuse_other_bodies(request)
         async with self.metering.admit(request, caller, Work.FILE, repeat_of(request)) as admitted:
             upload = await receive_upload(
-                request, self.spool, most, self.upload_stall_seconds, fingerprint=admitted.repeatable
+                request,
+                discarding if admitted.is_answered else self.spool.open,
+                most,
+                self.upload_stall_seconds,
+                fingerprint=admitted.repeatable,
             )
             with upload.file:
-                kept = await admitted.kept_answer(upload.fingerprint)
+                kept = admitted.kept_answer(upload.fingerprint)
                 if kept is not None:
                     return await _answer_again(request, kept)
                 with self.admission.place():
@@ -88,19 +92,17 @@ class Rest:
         options = parse_options(upload.fields, offer.models)
         admitted.model = options.model
 
-        async def work(reports: Reports) -> Rendered:
+        async def work(reports: Reports) -> Result:
             def note(stage: str, ratio: float) -> None:
                 reports.progress = _stage(stage, ratio)
 
             transcript = await transcribe(
                 self.mesh, upload.file, options, caller.holder, request[REQUEST_ID], note, admitted.cover
             )
-            rendered = render(transcript, options.response_format)
-            answer = Answer(upload.fingerprint, *_written(rendered)) if admitted.repeatable else None
-            await admitted.settle(transcript.duration, transcript.model, answer)
-            return rendered
+            return Result(render(transcript, options.response_format), transcript.duration, transcript.model)
 
-        return await _answer(request, work, _stage("decoding", 0.0))
+        answering = Answering(request, admitted, upload.fingerprint)
+        return await answering.answer(work, _stage("decoding", 0.0))
 
     async def post_summarize(self, request: web.Request) -> web.StreamResponse:
         """Sum up a transcript."""
@@ -108,26 +110,21 @@ class Rest:
         async with self.metering.admit(request, caller, Work.SUMMARY, repeat_of(request)) as admitted:
             body = await receive_body(request, _MOST_SUMMARIZE_BYTES, self.upload_stall_seconds)
             fingerprint = hashlib.sha256(body).digest() if admitted.repeatable else b""
-            kept = await admitted.kept_answer(fingerprint)
+            kept = admitted.kept_answer(fingerprint)
             if kept is not None:
                 return await _answer_again(request, kept)
             with self.summaries.place():
-                return await self._summarize(request, body, fingerprint, caller, admitted)
+                return await self._summarize(Answering(request, admitted, fingerprint), body, caller)
 
-    async def _summarize(
-        self, request: web.Request, body: bytes, fingerprint: bytes, caller: Caller, admitted: Admitted
-    ) -> web.StreamResponse:
+    async def _summarize(self, answering: "Answering", body: bytes, caller: Caller) -> web.StreamResponse:
         wishes = await asyncio.to_thread(parse_wishes, body, caller.holder)
         await self.mesh.summarize.tier.wait_serving(self.mesh.tier_wait_seconds)
 
-        async def work(reports: Reports) -> Rendered:
-            summary = await self._summed_up(wishes, request[REQUEST_ID], reports)
-            rendered = Rendered(summary, JSON)
-            answer = Answer(fingerprint, *_written(rendered)) if admitted.repeatable else None
-            await admitted.settle(0.0, summary["model"], answer)
-            return rendered
+        async def work(reports: Reports) -> Result:
+            summary = await self._summed_up(wishes, answering.request[REQUEST_ID], reports)
+            return Result(Rendered(summary, JSON), 0.0, summary["model"])
 
-        return await _answer(request, work, {"ratio": 0.0}, patience_seconds=_REFUSAL_SECONDS)
+        return await answering.answer(work, {"ratio": 0.0}, patience_seconds=_REFUSAL_SECONDS)
 
     async def _summed_up(self, wishes: SummaryWishes, request_id: str, reports: Reports) -> Any:
         def note(ratio: float) -> None:
@@ -177,7 +174,7 @@ class Rest:
         return json_response({**body, **error_json(down)}, status=503, headers={"Retry-After": "5"})
 
     async def expect_upload(self, request: web.Request) -> web.StreamResponse | None:
-        """Answer `Expect: 100-continue`: who may not upload, or too much, is told before the body is sent."""
+        """Answer `Expect: 100-continue`: who has a wrong key, or too much, is told before the body is sent."""
         try:
             caller = await self.identity.identify(request)
             refuse_announced_size(request, caller.plan.max_file_bytes)
@@ -194,40 +191,89 @@ def _stage(stage: str, ratio: float) -> dict[str, Any]:
     return {"stage": stage, "ratio": round(ratio, 3)}
 
 
-async def _answer(
-    request: web.Request,
-    work: Callable[[Reports], Awaitable[Rendered]],
-    progress: Any,
-    *,
-    patience_seconds: float = 0.0,
-) -> web.StreamResponse:
-    """Do the work and send what comes of it, in events where they are asked for; return when it has left."""
-    if not wants_events(request):
-        return await send(request, _response(request, await work(Reports(progress))))
+@dataclass(frozen=True)
+class Result:
+    """What came of a request."""
 
-    async def told(reports: Reports) -> Any:
-        return _event(await work(reports))
+    rendered: Rendered
+    seconds: float
+    """Of audio that is charged."""
+    model: str
+    """What has done the work."""
 
-    return await answer_in_events(request, told, progress, patience_seconds=patience_seconds)
+
+@dataclass(frozen=True)
+class Answering:
+    """Does the work of a request, charges it, and sends what came of it, in this order.
+
+    Args:
+        request: what is answered.
+        admitted: its place.
+        fingerprint: of what is asked; empty where nobody can ask for the answer again.
+    """
+
+    request: web.Request
+    admitted: Admitted
+    fingerprint: bytes
+
+    async def answer(
+        self,
+        work: Callable[[Reports], Awaitable[Result]],
+        progress: Any,
+        *,
+        patience_seconds: float = 0.0,
+    ) -> web.StreamResponse:
+        """Answer, in events where they are asked for; return when the answer has left.
+
+        Args:
+            work: does the work, and tells how it goes.
+            progress: how far it has come at the beginning.
+            patience_seconds: how long the head of an answer in events waits for the first piece.
+        """
+        if wants_events(self.request):
+            return await answer_in_events(
+                self.request,
+                lambda reports: self._event(work, reports),
+                progress,
+                patience_seconds=patience_seconds,
+                leaves=self.admitted.leaves,
+            )
+        result = await work(Reports(progress))
+        response = _response(self.request, result.rendered)
+        await self._settle(result)
+        await response.prepare(self.request)
+        self.admitted.leaves()
+        await response.write_eof()
+        return response
+
+    async def _event(self, work: Callable[[Reports], Awaitable[Result]], reports: Reports) -> Any:
+        result = await work(reports)
+        event = _event(result.rendered)
+        await self._settle(result)
+        return event
+
+    async def _settle(self, result: Result) -> None:
+        answer = None
+        if self.admitted.repeatable:
+            body = result.rendered.body
+            kept = body.encode() if isinstance(body, str) else await asyncio.to_thread(dump_json, body)
+            answer = Answer(self.fingerprint, result.rendered.content_type, kept)
+        await self.admitted.settle(result.seconds, result.model, answer)
 
 
 async def _answer_again(request: web.Request, kept: Answer) -> web.StreamResponse:
     """Send what an equal request was answered."""
-    body = json.loads(kept.body) if kept.content_type == JSON else kept.body.decode()
-    rendered = Rendered(body, kept.content_type)
     request[REPEATED] = True
-    if not wants_events(request):
-        return await send(request, _response(request, rendered))
+    is_json = kept.content_type == JSON
+    if wants_events(request):
 
-    async def told(_: Reports) -> Any:
-        return _event(rendered)
+        async def told(_: Reports) -> Any:
+            return await asyncio.to_thread(json.loads, kept.body) if is_json else {"text": kept.body.decode()}
 
-    return await answer_in_events(request, told, {}, patience_seconds=0.0)
-
-
-def _written(rendered: Rendered) -> tuple[str, bytes]:
-    body = rendered.body
-    return rendered.content_type, body.encode() if isinstance(body, str) else dump_json(body)
+        return await answer_in_events(request, told, {})
+    if wants_json(request) and not is_json:
+        return json_response({"text": kept.body.decode()})
+    return web.Response(body=kept.body, content_type=kept.content_type, charset=CHARSET)
 
 
 def _event(rendered: Rendered) -> Any:

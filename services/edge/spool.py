@@ -122,6 +122,11 @@ class Spool:
         return SpoolFile(_open_anonymous(self.folder), limit_bytes)
 
 
+def discarding(limit_bytes: int | None = None) -> SpoolFile:
+    """Return a file that counts what it takes, `limit_bytes` at most, and keeps nothing of it."""
+    return SpoolFile(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), limit_bytes)
+
+
 def too_large(limit_bytes: int) -> MeshError:
     """Return the error for an upload of more than `limit_bytes`."""
     return MeshError(

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,10 +11,13 @@ from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from services.edge.form import FIELDS
-from services.edge.spool import Spool, SpoolFile, too_large
+from services.edge.spool import SpoolFile, too_large
 from services.runtime.errors import Fault, MeshError, invalid_field
 
 T = TypeVar("T")
+
+OpenFile = Callable[[int], SpoolFile]
+"""Returns an empty file that takes so many bytes at most."""
 
 _CHUNK_BYTES = 256 * 1024
 _VALUE_CHUNK_BYTES = 1024
@@ -40,13 +43,13 @@ class Upload:
 
 
 async def receive_upload(
-    request: web.Request, spool: Spool, max_bytes: int, stall_seconds: float, *, fingerprint: bool = False
+    request: web.Request, open_file: OpenFile, max_bytes: int, stall_seconds: float, *, fingerprint: bool = False
 ) -> Upload:
     """Read the form of `request`; fields may come in any order.
 
     Args:
         request: nothing of its body has been read.
-        spool: where the recording goes.
+        open_file: returns where the recording goes.
         max_bytes: largest recording that is taken.
         stall_seconds: longest pause of the sender.
         fingerprint: whether to make one; it costs a second of processor time for each gigabyte or two.
@@ -55,7 +58,7 @@ async def receive_upload(
         MeshError: INVALID for anything that is not such a form, TOO_LARGE as soon as that is known.
     """
     refuse_announced_size(request, max_bytes)
-    await _refuse_other_bodies(request)
+    await refuse_other_bodies(request)
     file: SpoolFile | None = None
     fields: dict[str, str] = {}
     content = hashlib.sha256() if fingerprint else None
@@ -68,7 +71,7 @@ async def receive_upload(
             if name == "file":
                 if file is not None:
                     raise invalid_field("file", "Send one file a request; the field 'file' came twice.")
-                file = await _receive_file(part, spool, max_bytes, stall_seconds, content)
+                file = await _receive_file(part, open_file(max_bytes), stall_seconds, content)
             elif name in fields:
                 raise invalid_field(name, f"The field '{name}' came twice.")
             else:
@@ -92,7 +95,8 @@ def refuse_announced_size(request: web.Request, max_bytes: int) -> None:
         raise too_large(max_bytes)
 
 
-async def _refuse_other_bodies(request: web.Request) -> None:
+async def refuse_other_bodies(request: web.Request) -> None:
+    """Raise MeshError (INVALID) when the head, or a very short body, tells that this is no form."""
     if request.content_type != "multipart/form-data":
         raise MeshError(Fault.INVALID, f"The body is not a form. {_HOW}", code="not_a_form", field="file")
     length = request.content_length
@@ -116,12 +120,11 @@ def _name(part: BodyPartReader) -> str:
 
 
 async def _receive_file(
-    part: BodyPartReader, spool: Spool, max_bytes: int, stall_seconds: float, content: "hashlib._Hash | None"
+    part: BodyPartReader, file: SpoolFile, stall_seconds: float, content: "hashlib._Hash | None"
 ) -> SpoolFile:
-    if part.filename is None:
-        raise invalid_field("file", f"The field 'file' holds text instead of a file. {_HOW}")
-    file = spool.open(max_bytes)
     try:
+        if part.filename is None:
+            raise invalid_field("file", f"The field 'file' holds text instead of a file. {_HOW}")
         while chunk := await _in_time(part.read_chunk(_CHUNK_BYTES), stall_seconds):
             if content is not None:
                 content.update(chunk)

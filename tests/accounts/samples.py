@@ -65,7 +65,7 @@ async def proven(store: Store, clock: Clock) -> Audit:
 
 async def entries(store: Store, holder: str = "acc_1") -> list[Any]:
     """Return a holder's entries, the oldest first."""
-    async with store.read() as connection:
+    async with store.reading() as connection:
         statement = select(ENTRIES).where(ENTRIES.c.holder == holder).order_by(ENTRIES.c.id)
         return list((await connection.execute(statement)).all())
 

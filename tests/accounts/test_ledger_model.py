@@ -359,7 +359,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert audit.spent == sum(row.charged for row in self._model.rows.values())
 
     async def _purses(self) -> dict[tuple[str, str], list[int]]:
-        async with self._store.read() as connection:
+        async with self._store.reading() as connection:
             rows = (await connection.execute(select(PURSES))).all()
         purses = {(row.holder, row.period): [row.available, row.reserved, row.spent] for row in rows}
         return {name: purse for name, purse in purses.items() if any(purse)}

@@ -118,7 +118,7 @@ async def test_a_secret_is_kept_nowhere(register: Register, account: Account, st
     key_id = (await register.keys(account.id))[0].id
     secrets.append((await register.rotate_key(key_id, overlap_seconds=60)).secret)
 
-    async with store.read() as connection:
+    async with store.reading() as connection:
         kept = b""
         for table in METADATA.tables.values():
             for row in await connection.execute(select(table)):

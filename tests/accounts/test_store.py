@@ -10,7 +10,7 @@ from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.accounts.store import Store, driver_url, sqlite_url
+from services.accounts.store import AWAY, Store, driver_url, sqlite_url
 from services.accounts.tables import ACCOUNTS, PURSES
 from services.cli.ports import free_ports
 from services.runtime.errors import Fault, MeshError
@@ -21,7 +21,7 @@ async def add(connection: AsyncConnection, holder: str) -> None:
 
 
 async def holders(store: Store) -> set[str]:
-    async with store.read() as connection:
+    async with store.reading() as connection:
         return set((await connection.execute(select(PURSES.c.holder))).scalars())
 
 
@@ -97,7 +97,7 @@ async def test_a_server_that_has_no_such_database_is_told_as_unavailable(postgre
     await unavailable(Store(f"{postgresql}/none"))
 
 
-async def test_a_connection_that_the_server_ends_is_told_once_and_the_next_one_is_new(
+async def test_a_connection_that_the_server_has_ended_is_replaced_without_a_word(
     postgresql_store: Store, postgresql_database: str
 ) -> None:
     other = Store(postgresql_database)
@@ -108,11 +108,30 @@ async def test_a_connection_that_the_server_ends_is_told_once_and_the_next_one_i
     )  # fmt: skip
     await other.close()
 
-    with pytest.raises(MeshError) as caught:
-        await postgresql_store.write(lambda connection: add(connection, "acc_1"))
-    assert caught.value.fault is Fault.UNAVAILABLE
     await postgresql_store.write(lambda connection: add(connection, "acc_1"))
     assert await holders(postgresql_store) == {"acc_1"}
+
+
+async def test_who_is_stuck_in_a_transaction_holds_up_others_for_seconds_only(
+    postgresql_store: Store, postgresql_database: str
+) -> None:
+    await postgresql_store.write(lambda connection: add(connection, "acc_1"))
+    other, begun, leave = Store(postgresql_database, patient=True), asyncio.Event(), asyncio.Event()
+
+    async def hold(connection: AsyncConnection) -> None:
+        await connection.execute(text("SELECT * FROM purses FOR UPDATE"))
+        begun.set()
+        await leave.wait()
+
+    holding = asyncio.ensure_future(other.write(hold))
+    await begun.wait()
+    with pytest.raises(MeshError) as caught:
+        await postgresql_store.write(lambda connection: connection.execute(text("SELECT * FROM purses FOR UPDATE")))
+    leave.set()
+    await holding
+    await other.close()
+
+    assert caught.value.code == AWAY
 
 
 async def test_a_write_that_raises_is_undone(store: Store) -> None:
@@ -136,22 +155,41 @@ async def test_a_write_returns_what_it_makes_and_stays(store: Store, database: s
     await again.close()
 
 
-async def test_a_write_that_is_cancelled_is_undone_and_holds_up_nobody(store: Store) -> None:
-    begun = asyncio.Event()
+async def test_a_write_is_done_to_its_end_whoever_leaves(store: Store) -> None:
+    begun, end = asyncio.Event(), asyncio.Event()
 
     async def work(connection: AsyncConnection) -> None:
         await add(connection, "acc_1")
         begun.set()
-        await asyncio.Event().wait()
+        await end.wait()
 
     task = asyncio.create_task(store.write(work))
     await begun.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    end.set()
 
     await store.write(lambda connection: add(connection, "acc_2"))
-    assert await holders(store) == {"acc_2"}
+    assert await holders(store) == {"acc_1", "acc_2"}
+
+
+async def test_nobody_who_leaves_at_any_moment_leaves_the_database_locked(store: Store) -> None:
+    await store.write(lambda connection: add(connection, "acc_0"))
+    for number in range(200):
+        doing = [
+            asyncio.ensure_future(store.write(lambda connection, n=number: add(connection, f"acc_x{n}"))),
+            asyncio.ensure_future(store.read(lambda connection: connection.execute(select(PURSES)))),
+            asyncio.ensure_future(store.find(select(PURSES))),
+        ]
+        await asyncio.sleep(number * 0.00002)
+        for task in doing:
+            task.cancel()
+        await asyncio.wait(doing)
+
+    async with asyncio.timeout(5):
+        await store.write(lambda connection: add(connection, "acc_last"))
+    assert {"acc_0", "acc_last", "acc_x100"} <= await holders(store)
 
 
 async def test_what_a_constraint_forbids_is_no_outage(store: Store) -> None:
@@ -165,7 +203,7 @@ async def test_what_a_constraint_forbids_is_no_outage(store: Store) -> None:
 
 async def test_a_reader_sees_one_state_while_others_write(store: Store, database: str) -> None:
     other = Store(database)
-    async with store.read() as connection:
+    async with store.reading() as connection:
         count = text("SELECT count(*) FROM purses")
         before = await connection.scalar(count)
         await other.write(lambda writing: add(writing, "acc_1"))
@@ -200,7 +238,7 @@ async def test_a_write_that_ran_into_a_deadlock_is_done_again(postgresql_store: 
     )
 
     assert tries == 3
-    async with postgresql_store.read() as connection:
+    async with postgresql_store.reading() as connection:
         assert set((await connection.execute(select(PURSES.c.spent))).scalars()) == {2}
 
 
@@ -225,7 +263,7 @@ async def test_a_write_that_could_not_be_put_in_order_is_done_again(postgresql_s
     await asyncio.gather(*(postgresql_store.write(work) for _ in range(2)))
 
     assert tries == 3
-    async with postgresql_store.read() as connection:
+    async with postgresql_store.reading() as connection:
         assert await connection.scalar(select(PURSES.c.spent)) == 2
 
 
@@ -281,7 +319,7 @@ async def test_a_write_waits_for_another_process_that_holds_the_file(sqlite_data
 
 async def test_what_was_written_outlives_a_power_failure_and_foreign_keys_hold(sqlite_database: str) -> None:
     store = Store(sqlite_database)
-    async with store.read() as connection:
+    async with store.reading() as connection:
         pragmas = [await connection.scalar(text(f"PRAGMA {name}")) for name in ("journal_mode", "synchronous")]
         keys = await connection.scalar(text("PRAGMA foreign_keys"))
     await store.close()

@@ -47,7 +47,7 @@ async def seen(store: Store) -> dict[str, Any]:
             if name != "alembic_version"
         }
 
-    async with store.read() as connection:
+    async with store.reading() as connection:
         return await connection.run_sync(look)
 
 
@@ -68,7 +68,7 @@ async def test_alembic_finds_nothing_to_change(store: Store) -> None:
     def compare(connection: Any) -> Any:
         return compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), METADATA)
 
-    async with store.read() as connection:
+    async with store.reading() as connection:
         assert await connection.run_sync(compare) == []
 
 
@@ -76,7 +76,7 @@ async def test_the_triggers_that_guard_the_entries_are_there(store: Store) -> No
     query = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
     if not store.is_sqlite:
         query = "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled = 'O'"
-    async with store.read() as connection:
+    async with store.reading() as connection:
         names = set((await connection.execute(text(query))).scalars())
 
     expected = {"entries_update", "entries_delete", "entries_replace"} if store.is_sqlite else {"entries_only_append"}

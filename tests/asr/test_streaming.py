@@ -171,8 +171,8 @@ async def test_a_sender_is_held_while_his_audio_waits() -> None:
             call.cancel()
         hold.set()
 
-    # Half a minute here, and what gRPC buffers on the way: without being held it would be thousands.
-    assert 30 <= written < 300
+    # Half a minute here, and what gRPC buffers on the way: without being held it would never end.
+    assert 20 <= written < 300
 
 
 @pytest.mark.parametrize(

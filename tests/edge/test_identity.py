@@ -261,7 +261,7 @@ async def holders(client: Client, *requests: dict[str, str]) -> list[str]:
         # It is let in, and then says nothing that could be summed up.
         answer = await client.post("/v1/summarize", json={}, headers={**headers, "X-Request-Id": f"number-{number}"})
         assert answer.status == 400
-    async with client.app[ACCOUNTS].store.read() as connection:
+    async with client.app[ACCOUNTS].store.reading() as connection:
         rows = (await connection.execute(select(RESERVATIONS.c.request_id, RESERVATIONS.c.holder))).all()
     found = {row.request_id: row.holder for row in rows}
     return [found[f"number-{number}"] for number in range(len(requests))]

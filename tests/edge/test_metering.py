@@ -81,6 +81,7 @@ async def test_what_is_settled_is_charged_and_its_answer_noted_as_delivered(
     async with metering.admit(request, PAID, Work.FILE) as admitted:
         await admitted.cover(100.0)
         await admitted.settle(61.0, "base")
+        admitted.leaves()
 
     assert await _outcomes(metering, store) == [("answered", 2)]
     assert await _left(ledger) == 8
@@ -125,6 +126,7 @@ async def test_a_client_may_leave_at_any_moment(metering: Metering, ledger: Ledg
         async with metering.admit(_request(), PAID, Work.FILE) as admitted:
             await admitted.cover(150.0)
             await admitted.settle(150.0, "base")
+            admitted.leaves()
 
     asking = asyncio.ensure_future(ask())
     for _ in range(steps):
@@ -185,6 +187,7 @@ async def test_as_long_as_this_process_lives_nobody_takes_what_it_has_reserved(
             await asyncio.sleep(0.1)
             assert await other.reap() == 0
         await admitted.settle(30.0, "base")
+        admitted.leaves()
     living.cancel()
     await asyncio.wait({living})
 
@@ -231,7 +234,7 @@ async def test_an_equal_request_waits_for_the_answer_of_the_first(
 
     async def ask(pause: float) -> None:
         async with metering.admit(_request(), PAID, Work.FILE, b"k" * 32) as admitted:
-            kept = await admitted.kept_answer(b"f" * 32)
+            kept = admitted.kept_answer(b"f" * 32)
             if kept is None:
                 await asyncio.sleep(pause)
                 kept = Answer(b"f" * 32, "text/plain", b"Hello.")
@@ -255,7 +258,7 @@ async def test_the_place_of_an_equal_request_that_fails_is_taken_by_the_next(met
 
     async def ask() -> Answer | None:
         async with metering.admit(_request(), PAID, Work.FILE, b"k" * 32) as admitted:
-            kept = await admitted.kept_answer(b"f" * 32)
+            kept = admitted.kept_answer(b"f" * 32)
             await admitted.settle(30.0, "base", Answer(b"f" * 32, "text/plain", b"Hello."))
             return kept
 
@@ -266,6 +269,65 @@ async def test_the_place_of_an_equal_request_that_fails_is_taken_by_the_next(met
 
     assert failing.exception() is not None
     assert sorted(await _outcomes(metering, store)) == [("answered", 1), ("failed", 0)]
+
+
+async def test_what_is_settled_and_never_leaves_is_given_back(metering: Metering, ledger: Ledger, store: Store) -> None:
+    async def ask() -> None:
+        async with metering.admit(_request(), PAID, Work.FILE) as admitted:
+            await admitted.settle(61.0, "base")
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        await ask()
+
+    assert await _outcomes(metering, store) == [("failed", 0)]
+    assert await _left(ledger) == 10
+
+
+async def test_who_fails_again_and_again_is_held_up(metering: Metering, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.edge.metering._MOST_FAILURES", 3)
+    monkeypatch.setattr(metering.ledger, "clock", lambda: 1_800_000_000.0)
+
+    async def ask() -> None:
+        async with metering.admit(_request(), PAID, Work.FILE):
+            raise ValueError("broken")
+
+    for _ in range(3):
+        with pytest.raises(ValueError, match="broken"):
+            await ask()
+    with pytest.raises(MeshError) as refused:
+        await ask()
+    monkeypatch.setattr(metering.ledger, "clock", lambda: 1_800_000_060.0)
+    with pytest.raises(ValueError, match="broken"):
+        await ask()
+
+    assert (refused.value.fault, refused.value.code) == (Fault.OVERLOADED, "too_many_failures")
+
+
+async def test_only_so_many_wait_for_the_answer_of_one(metering: Metering, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.edge.metering._MOST_WAITING", 2)
+    done = asyncio.Event()
+
+    async def first() -> None:
+        async with metering.admit(_request(), PAID, Work.FILE, b"k" * 32) as admitted:
+            await done.wait()
+            await admitted.settle(30.0, "base", Answer(b"f" * 32, "text/plain", b"Hello."))
+
+    async def ask() -> bool:
+        async with metering.admit(_request(), PAID, Work.FILE, b"k" * 32) as admitted:
+            return admitted.is_answered
+
+    working = asyncio.ensure_future(first())
+    await asyncio.sleep(0.1)
+    waiting = [asyncio.ensure_future(ask()) for _ in range(2)]
+    await asyncio.sleep(0.1)
+    with pytest.raises(MeshError) as refused:
+        await ask()
+    done.set()
+
+    assert refused.value.code == "too_many_waiting"
+    assert await asyncio.gather(*waiting) == [True, True]
+    await working
 
 
 async def test_a_stream_is_paid_for_as_far_as_it_came(metering: Metering, store: Store) -> None:

@@ -96,7 +96,9 @@ def upgrade() -> None:
         sa.Column("model", sa.String(128)),
         sa.Column("seconds", sa.Double),
         sa.Column("note", sa.Text),
+        sa.Column("reference", sa.String(64)),
         sa.PrimaryKeyConstraint("id", name="pk_entries"),
+        sa.UniqueConstraint("holder", "reference", name="uq_entries_holder_reference"),
         sa.ForeignKeyConstraint(["reservation_id"], ["reservations.id"], name="fk_entries_reservation_id"),
         sa.CheckConstraint("amount > 0", name=op.f("ck_entries_amount")),
         sa.CheckConstraint("debit <> credit", name=op.f("ck_entries_books")),
@@ -138,7 +140,8 @@ def _only_append() -> None:
         # REPLACE takes an entry away without the trigger of DELETE.
         op.execute(
             "CREATE TRIGGER entries_replace BEFORE INSERT ON entries "
-            "WHEN EXISTS (SELECT 1 FROM entries WHERE id = NEW.id) "
+            "WHEN EXISTS (SELECT 1 FROM entries "
+            "WHERE id = NEW.id OR (holder = NEW.holder AND reference = NEW.reference)) "
             "BEGIN SELECT RAISE(ABORT, 'entries are only appended'); END"
         )
         return
