@@ -67,10 +67,10 @@ class Rest:
     async def post_transcribe(self, request: web.Request) -> web.StreamResponse:
         """Transcribe an uploaded recording."""
         caller = await self.identity.identify(request)
-        most = caller.plan.max_file_bytes
+        most, repeat = caller.plan.max_file_bytes, repeat_of(request)
         refuse_announced_size(request, most)
         await refuse_other_bodies(request)
-        async with self.metering.admit(request, caller, Work.FILE, repeat_of(request)) as admitted:
+        async with self.metering.admit(request, caller, Work.FILE, repeat) as admitted:
             upload = await receive_upload(
                 request,
                 discarding if admitted.is_answered else self.spool.open,
