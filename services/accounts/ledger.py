@@ -25,7 +25,6 @@ from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from sqlalchemy import delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.accounts import periods
@@ -45,7 +44,8 @@ from services.accounts.claims import (
 from services.accounts.plans import Funding, Plan, Unit
 from services.accounts.register import found_of, select_found
 from services.accounts.store import Store
-from services.accounts.tables import ANSWERS, ENTRIES, KEYS, PURSES, RESERVATIONS
+from services.accounts.tables import ANSWERS, ENTRIES, KEYS, RESERVATIONS
+from services.accounts.transaction import Transaction, live_rows, load_purse, rows_of
 from services.runtime.errors import Fault, MeshError, invalid_field
 from services.runtime.logs import get_logger
 
@@ -141,10 +141,10 @@ class Ledger:
         """
 
         async def work(connection: AsyncConnection) -> Reservation:
-            ledger = await _Transaction.of(connection, reservation.claim.holder, self.clock)
+            ledger = await Transaction.of(connection, reservation.claim.holder, self.clock)
             row = await ledger.row(reservation.id)
             if row.state == "closed":
-                live = self._alive(await _live(connection, reservation.claim.holder), ledger.now)
+                live = self._alive(await live_rows(connection, reservation.claim.holder), ledger.now)
                 await _with_a_slot(ledger, reservation.claim, row.period, live)
             row = await self._running(ledger, reservation)
             if amount > row.reserved:
@@ -184,7 +184,7 @@ class Ledger:
         """
 
         async def work(connection: AsyncConnection) -> int:
-            ledger = await _Transaction.of(connection, reservation.claim.holder, self.clock)
+            ledger = await Transaction.of(connection, reservation.claim.holder, self.clock)
             row = await ledger.row(reservation.id)
             if row.state == "settled" or row.outcome == Outcome.ANSWERED:
                 return int(row.charged)
@@ -235,7 +235,7 @@ class Ledger:
             await self._write(reservation.claim.holder, lambda connection: self._charge_again(connection, reservation))
 
     async def _charge_again(self, connection: AsyncConnection, reservation: Reservation) -> None:
-        ledger = await _Transaction.of(connection, reservation.claim.holder, self.clock)
+        ledger = await Transaction.of(connection, reservation.claim.holder, self.clock)
         row = await ledger.row(reservation.id)
         if row.outcome != Outcome.UNDELIVERED:
             return
@@ -252,7 +252,7 @@ class Ledger:
         """
 
         async def work(connection: AsyncConnection) -> None:
-            ledger = await _Transaction.of(connection, reservation.claim.holder, self.clock)
+            ledger = await Transaction.of(connection, reservation.claim.holder, self.clock)
             row = await ledger.row(reservation.id)
             if row.state != "closed" or row.outcome == Outcome.EXPIRED:
                 await _end(ledger, row, outcome)
@@ -303,7 +303,7 @@ class Ledger:
     async def _forget_what_was_lost(self) -> None:
         lost = set(self._lost)
         open_ = select(RESERVATIONS.c.id).where(RESERVATIONS.c.id.in_(lost), RESERVATIONS.c.state != "closed")
-        found = await self._store.read(lambda connection: _all(connection, open_))
+        found = await self._store.read(lambda connection: rows_of(connection, open_))
         self._lost -= lost - {row.id for row in found}
 
     async def _dead(self, connection: AsyncConnection, now: float) -> Sequence[Any]:
@@ -312,7 +312,7 @@ class Ledger:
             RESERVATIONS.c.lease_until <= now,
             (RESERVATIONS.c.edge != self._edge) | RESERVATIONS.c.id.in_(self._lost),
         )
-        return await _all(connection, statement.order_by(RESERVATIONS.c.lease_until).limit(_REAP_AT_ONCE))
+        return await rows_of(connection, statement.order_by(RESERVATIONS.c.lease_until).limit(_REAP_AT_ONCE))
 
     async def grant(self, holder: str, amount: int, note: str, reference: str | None = None) -> int:
         """Put credits into a holder's purse, or take some back where `amount` is below zero; return what is available.
@@ -331,7 +331,7 @@ class Ledger:
             raise invalid_field("note", "The field 'note' must be a text without NUL.")
 
         async def work(connection: AsyncConnection) -> int:
-            ledger = await _Transaction.of(connection, holder, self.clock)
+            ledger = await Transaction.of(connection, holder, self.clock)
             if not await _granted(connection, holder, amount, reference):
                 kind = Kind.GRANT if amount > 0 else Kind.WITHDRAWAL
                 try:
@@ -349,16 +349,16 @@ class Ledger:
         now = self.clock()
 
         async def work(connection: AsyncConnection) -> Standing:
-            purse = await _load_purse(connection, holder, period_of(plan, now))
-            live = self._alive(await _live(connection, holder), now)
+            purse = await load_purse(connection, holder, period_of(plan, now))
+            live = self._alive(await live_rows(connection, holder), now)
             return _standing(plan, purse.allotted(plan), live, now, (Work.FILE, Work.STREAM))
 
         return await self._store.read(work)
 
     async def _open(self, connection: AsyncConnection, claim: Claim) -> Reservation | Answer | Busy:
-        ledger = await _Transaction.of(connection, claim.holder, self.clock)
+        ledger = await Transaction.of(connection, claim.holder, self.clock)
         now, live = ledger.now, []
-        for row in await _live(connection, claim.holder):
+        for row in await live_rows(connection, claim.holder):
             # Only these are locked: whoever holds the rows of the living holds up their signs of life.
             if self._is_dead(row, now):
                 row = await ledger.row(row.id)
@@ -430,7 +430,7 @@ class Ledger:
         return None
 
     async def _reserve(
-        self, ledger: "_Transaction", claim: Claim, period: str, amount: int, about: About, *, held: int = 0
+        self, ledger: Transaction, claim: Claim, period: str, amount: int, about: About, *, held: int = 0
     ) -> None:
         """Reserve `amount` in all, of which `held` is reserved already."""
         missing = amount - held
@@ -441,11 +441,11 @@ class Ledger:
             await ledger.move(period, Kind.RESERVE, missing, about)
         except NotEnough:
             purse = await ledger.purse(period)
-            live = self._alive(await _live(ledger.connection, claim.holder), ledger.now)
+            live = self._alive(await live_rows(ledger.connection, claim.holder), ledger.now)
             slots = _SLOTS.get(claim.work, (claim.work,))
             raise used_up(_standing(claim.plan, purse, live, ledger.now, slots), amount, held) from None
 
-    async def _running(self, ledger: "_Transaction", reservation: Reservation) -> Any:
+    async def _running(self, ledger: Transaction, reservation: Reservation) -> Any:
         """Return the reservation's row, open. What was taken for dead, because this process could not say for a while
         that it lives, is opened again.
         """
@@ -478,7 +478,7 @@ class Ledger:
 
     async def _reap_one(self, reservation_id: str, holder: str) -> bool:
         async def work(connection: AsyncConnection) -> bool:
-            ledger = await _Transaction.of(connection, holder, self.clock)
+            ledger = await Transaction.of(connection, holder, self.clock)
             row = await ledger.row(reservation_id)
             # Somebody else may have been faster, or its edge has spoken after all.
             if row.state == "closed" or not self._is_dead(row, ledger.now):
@@ -495,70 +495,6 @@ class Ledger:
             return False
 
 
-class _Transaction:
-    """One transaction on a holder's purses: read once, changed in memory, written once."""
-
-    def __init__(self, connection: AsyncConnection, holder: str, now: float) -> None:
-        self.connection = connection
-        self.now = now
-        self._holder = holder
-        self._purses: dict[str, Purse] = {}
-
-    @classmethod
-    async def of(cls, connection: AsyncConnection, holder: str, clock: Callable[[], float]) -> "_Transaction":
-        """Begin, with the holder locked."""
-        await _lock(connection, holder)
-        # Only now: a lease does not run while its request waits for the lock.
-        return cls(connection, holder, clock())
-
-    async def purse(self, period: str) -> Purse:
-        if period not in self._purses:
-            self._purses[period] = await _load_purse(self.connection, self._holder, period)
-        return self._purses[period]
-
-    def put(self, purse: Purse) -> None:
-        self._purses[purse.period] = purse
-
-    async def move(self, period: str, kind: Kind, amount: int, about: About) -> None:
-        self.put((await self.purse(period)).move(kind, amount, about))
-
-    async def row(self, reservation_id: str) -> Any:
-        # Locked: `deliver` changes it without the holder's lock.
-        statement = select(RESERVATIONS).where(RESERVATIONS.c.id == reservation_id).with_for_update()
-        return (await self.connection.execute(statement)).one()
-
-    async def change(self, reservation_id: str, **values: Any) -> None:
-        await self.connection.execute(update(RESERVATIONS).where(RESERVATIONS.c.id == reservation_id).values(**values))
-
-    async def write(self) -> None:
-        """Write the entries, and the purses as they are after them."""
-        entries = []
-        for period, purse in self._purses.items():
-            if not purse.moves:
-                continue
-            books = {"available": purse.available, "reserved": purse.reserved, "spent": purse.spent}
-            statement = _insert(self.connection, PURSES).values(holder=self._holder, period=period, **books)
-            await self.connection.execute(
-                statement.on_conflict_do_update(index_elements=["holder", "period"], set_=books)
-            )
-            entries += [
-                {
-                    "at": self.now,
-                    "holder": self._holder,
-                    "period": period,
-                    "kind": move.kind,
-                    "debit": move.debit,
-                    "credit": move.credit,
-                    "amount": move.amount,
-                    **vars(move.about),
-                }
-                for move in purse.moves
-            ]
-            self._purses[period] = replace(purse, moves=())
-        if entries:
-            await self.connection.execute(insert(ENTRIES), entries)
-
-
 def period_of(plan: Plan, now: float) -> str:
     """Return the period of the purse that pays for what a plan allows at `now`; credits belong to none."""
     if plan.period is not None:
@@ -567,32 +503,7 @@ def period_of(plan: Plan, now: float) -> str:
     return "" if plan.funding is Funding.CREDITS else periods.name_of(periods.Period.MONTH, now)
 
 
-async def _lock(connection: AsyncConnection, holder: str) -> None:
-    statement = select(PURSES.c.holder).where(PURSES.c.holder == holder, PURSES.c.period == "").with_for_update()
-    if (await connection.execute(statement)).first() is None:
-        empty = _insert(connection, PURSES).values(holder=holder, period="", available=0, reserved=0, spent=0)
-        await connection.execute(empty.on_conflict_do_nothing())
-        await connection.execute(statement)
-
-
-async def _load_purse(connection: AsyncConnection, holder: str, period: str) -> Purse:
-    statement = select(PURSES).where(PURSES.c.holder == holder, PURSES.c.period == period)
-    row = (await connection.execute(statement)).first()
-    if row is None:
-        return Purse(holder, period)
-    return Purse(holder, period, row.available, row.reserved, row.spent)
-
-
-async def _live(connection: AsyncConnection, holder: str) -> Sequence[Any]:
-    statement = select(RESERVATIONS).where(RESERVATIONS.c.holder == holder, RESERVATIONS.c.state != "closed")
-    return await _all(connection, statement)
-
-
-async def _all(connection: AsyncConnection, statement: Any) -> Sequence[Any]:
-    return (await connection.execute(statement)).all()
-
-
-async def _with_a_slot(ledger: _Transaction, claim: Claim, period: str, live: Sequence[Any]) -> Standing:
+async def _with_a_slot(ledger: Transaction, claim: Claim, period: str, live: Sequence[Any]) -> Standing:
     """Return how a holder stands of whom `live` runs; raises LimitReached (OVERLOADED) where no slot is free."""
     purse = (await ledger.purse(period)).allotted(claim.plan)
     standing = _standing(claim.plan, purse, live, ledger.now, _SLOTS.get(claim.work, (claim.work,)))
@@ -608,13 +519,13 @@ def _standing(plan: Plan, purse: Purse, live: Sequence[Any], now: float, slots: 
     return Standing(plan, purse.available, running, now, end)
 
 
-async def _end_dead(ledger: _Transaction, row: Any) -> None:
+async def _end_dead(ledger: Transaction, row: Any) -> None:
     """End what a dead edge has left: its whole minutes of a stream were heard, a file has brought nothing."""
     heard = max(0, row.reserved - 1) if row.work == Work.STREAM else 0
     await _end(ledger, row, Outcome.UNDELIVERED if row.state == "settled" else Outcome.EXPIRED, charge=heard)
 
 
-async def _end(ledger: _Transaction, row: Any, outcome: Outcome, *, charge: int = 0) -> None:
+async def _end(ledger: Transaction, row: Any, outcome: Outcome, *, charge: int = 0) -> None:
     """End a request, with no more charged than `charge`, of what it has reserved."""
     seconds = Unit(row.unit).covered_seconds(charge) if charge else row.seconds
     about = _about(row, seconds=seconds)
@@ -665,7 +576,3 @@ async def _forget(connection: AsyncConnection, now: float) -> None:
 
 def _about(row: Any, *, model: str | None = None, seconds: float | None = None) -> About:
     return About(row.id, row.request_id, row.key_id, model or row.model, row.seconds if seconds is None else seconds)
-
-
-def _insert(connection: AsyncConnection, table: Any) -> Any:
-    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)

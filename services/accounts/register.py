@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.accounts.api_keys import MAX_NAME, ApiKey, digest_of, hint_of, new_key
 from services.accounts.store import Store
 from services.accounts.tables import ACCOUNTS, KEYS, SECRETS
+from services.accounts.transaction import rows_of
 from services.runtime.errors import Fault, MeshError, invalid_field
 
 _ADDRESS_SECRET = "addresses"
@@ -121,7 +122,7 @@ class Register:
         if not _may_be_id(after):
             return []
         statement = select(ACCOUNTS).where(ACCOUNTS.c.id > after).order_by(ACCOUNTS.c.id).limit(limit)
-        return [_account(row) for row in await self._store.read(lambda connection: _all(connection, statement))]
+        return [_account(row) for row in await self._store.read(lambda connection: rows_of(connection, statement))]
 
     async def change_account(
         self, account_id: str, *, name: str | None = None, plan: str | None = None, closed: bool | None = None
@@ -177,7 +178,7 @@ class Register:
     async def keys(self, account_id: str) -> Sequence[ApiKey]:
         """Return the keys of an account, the newest first, up to a thousand; also those that are revoked or expired."""
         statement = select(KEYS).where(KEYS.c.account_id == account_id).order_by(KEYS.c.created_at.desc(), KEYS.c.id)
-        rows = await self._store.read(lambda connection: _all(connection, statement.limit(_MOST_LISTED)))
+        rows = await self._store.read(lambda connection: rows_of(connection, statement.limit(_MOST_LISTED)))
         return [_key(row) for row in rows]
 
     async def key(self, key_id: str, account_id: str | None = None) -> ApiKey:
@@ -253,10 +254,6 @@ class Register:
 async def _lock(connection: AsyncConnection, account_id: str) -> None:
     """Have what changes an account's keys happen one after the other; on SQLite it does anyhow."""
     await connection.execute(select(ACCOUNTS.c.id).where(ACCOUNTS.c.id == account_id).with_for_update())
-
-
-async def _all(connection: AsyncConnection, statement: Any) -> Sequence[Any]:
-    return (await connection.execute(statement)).all()
 
 
 def select_found(condition: ColumnElement[bool]) -> Select[Any]:

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import BigInteger, cast, func, literal_column, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.accounts.store import Store
 from services.accounts.tables import RESERVATIONS
+from services.accounts.transaction import rows_of
 
 MOST_DAYS = 366
 MOST_REQUESTS = 1000
@@ -54,7 +53,7 @@ async def by_request(store: Store, holder: str, *, since: float, until: float, l
         .order_by(RESERVATIONS.c.opened_at.desc(), RESERVATIONS.c.id)
         .limit(limit)
     )
-    rows = await store.read(lambda connection: _all(connection, statement))
+    rows = await store.read(lambda connection: rows_of(connection, statement))
     return [
         RequestUsage(
             row.id,
@@ -96,7 +95,7 @@ async def by_day(store: Store, holder: str, *, since: float, until: float) -> Se
         .group_by(day)
         .order_by(day.desc())
     )
-    rows = await store.read(lambda connection: _all(connection, statement))
+    rows = await store.read(lambda connection: rows_of(connection, statement))
     return [
         DayUsage(
             datetime.fromtimestamp(number * _DAY_SECONDS, UTC).date().isoformat(),
@@ -106,7 +105,3 @@ async def by_day(store: Store, holder: str, *, since: float, until: float) -> Se
         )
         for number, requests, seconds, charged in rows
     ]
-
-
-async def _all(connection: AsyncConnection, statement: Any) -> Sequence[Any]:
-    return (await connection.execute(statement)).all()

@@ -1110,3 +1110,61 @@ async def test_what_is_reserved_later_names_what_it_is_for(ledger: Ledger, store
 
     last = (await entries(store))[-1]
     assert (last.kind, last.amount, last.seconds, last.model) == ("reserve", 2, 150.5, "base")
+
+
+async def test_credits_with_one_reference_are_given_once(ledger: Ledger, store: Store, clock: Clock) -> None:
+    given = [await ledger.grant("acc_1", 5, "paid", "invoice-17") for _ in range(3)]
+    at_once = await asyncio.gather(*(ledger.grant("acc_1", -2, "back", "invoice-18") for _ in range(5)))
+
+    assert given == [5, 5, 5]
+    assert at_once == [3] * 5
+    assert await ledger.grant("acc_2", 5, "paid", "invoice-17") == 5
+    with pytest.raises(MeshError, match="another amount"):
+        await ledger.grant("acc_1", 6, "paid", "invoice-17")
+    assert await available(ledger) == 3
+    await proven(store, clock)
+
+
+async def test_whether_an_equal_request_is_over_is_asked_without_taking_its_place(
+    edges: list[Ledger], store: Store, clock: Clock
+) -> None:
+    first, other = edges[:2]
+    await first.grant("acc_1", 10, "bought")
+    asked = claim(repeat=b"k" * 32)
+    assert await other.answered(asked)
+    place = await let_in(first, asked)
+    assert not await other.answered(asked)
+
+    clock.move(1000)
+    assert await other.answered(asked)  # its edge is dead
+    await first.renew()
+    assert not await other.answered(asked)
+    await first.settle(place, seconds=30.0, model="base", answer=answer_to("what"))
+
+    assert await other.answered(asked)
+    assert await store.find(select(ANSWERS.c.body)) is not None
+
+
+async def test_who_leaves_while_he_is_let_in_holds_no_slot_for_longer_than_a_lease(
+    ledger: Ledger, store: Store, clock: Clock
+) -> None:
+    await ledger.grant("acc_1", 100, "bought")
+    for pause in range(20):
+        asking = asyncio.ensure_future(ledger.open(claim()))
+        await asyncio.sleep(pause * 0.0003)
+        asking.cancel()
+        await asyncio.wait({asking})
+        if not asking.cancelled():
+            place = asking.result()
+            assert isinstance(place, Reservation)
+            await ledger.give_back(place, Outcome.CANCELLED)
+    if store._doing:
+        await asyncio.wait(store._doing)
+
+    clock.move(1000)
+    await ledger.renew()
+    await ledger.reap()
+
+    assert (await proven(store, clock)).running == 0
+    assert await available(ledger) == 100
+    assert ledger._lost == set()

@@ -117,6 +117,14 @@ def test_an_account_is_closed_and_opened_again(invoke: Invoke) -> None:
     assert json.loads(invoke(app, "reopen", account, "--json").stdout)["closed_at"] is None
 
 
+def test_credits_with_one_reference_are_given_once(invoke: Invoke) -> None:
+    account = made(invoke, "--plan", "paid")["id"]
+    for _ in range(2):
+        given = json.loads(invoke(app, "credit", account, "5", "--reference", "invoice-17", "--json").stdout)
+    assert given["credits"] == 5
+    assert invoke(app, "credit", account, "5", "--reference", "x" * 65).exit_code == 2
+
+
 def test_credits_are_given_and_taken_back(invoke: Invoke) -> None:
     account = made(invoke, "--plan", "paid")["id"]
     assert "left     10 credits\n" in invoke(app, "credit", account, "10", "--note", "invoice 7").stdout

@@ -464,3 +464,22 @@ async def test_neither_keys_nor_names_reach_the_log(tmp_path: Path, capfd: pytes
     out, err = capfd.readouterr()
     assert "account" in out + err
     assert not any(secret in out + err for secret in ("sk-", KEY, "Lovelace"))
+
+
+async def test_who_hangs_up_in_the_middle_of_a_change_locks_out_nobody(tmp_path: Path) -> None:
+    async with edge(tmp_path, settings=SIGN_UP) as client:
+        for number in range(120):
+            path, headers = ("/v1/keys", AUTH) if number % 2 else ("/v1/account", {})
+            asking = asyncio.ensure_future(client.post(path, json={"name": "x"}, headers=headers))
+            await asyncio.sleep(0.0002 * (number % 30))
+            asking.cancel()
+            await asyncio.wait({asking})
+        async with asyncio.timeout(5):
+            answer = await client.get("/v1/account", headers=AUTH)
+            assert answer.status == 200
+        answer = await client.post("/v1/keys", json={"name": "last"}, headers=AUTH)
+
+        assert answer.status in (201, 400)  # a hundred keys may be there
+        # Who hung up on his sign-up may have an account, and then he has used up one of his three.
+        accounts = await client.app[ACCOUNTS].register.accounts()
+        assert len(accounts) <= 1 + 3

@@ -269,6 +269,18 @@ async def test_credits_are_given_and_taken_back(admin: Client) -> None:
     assert [(status, told["credits"]) for status, told in (given, taken)] == [(200, 100), (200, 60)]
 
 
+async def test_credits_that_are_sent_again_under_one_idempotency_key_are_given_once(admin: Client) -> None:
+    account = await made(admin, "paid")
+    path, headers = f"/admin/v1/accounts/{account}/credits", {**ADMIN, "Idempotency-Key": "payment-17"}
+
+    for _ in range(3):
+        answer = await admin.post(path, json={"amount": 100}, headers=headers)
+        assert (answer.status, (await answer.json())["credits"]) == (200, 100)
+    other = await admin.post(path, json={"amount": 50}, headers=headers)
+
+    assert (other.status, (await other.json())["field"]) == (400, "reference")
+
+
 async def test_no_more_credits_are_taken_back_than_there_are(admin: Client) -> None:
     account = await made(admin, "paid")
     await ask(admin, "POST", f"/accounts/{account}/credits", {"amount": 5})
