@@ -36,7 +36,7 @@ class Unit(StrEnum):
         """Return what `seconds` of audio cost; nothing costs nothing."""
         if seconds <= 0:
             return 0
-        return 1 if self is Unit.USES else math.ceil(seconds / _SECONDS_IN_MINUTE)
+        return 1 if self is Unit.USES else max(1, math.ceil(seconds / _SECONDS_IN_MINUTE))
 
     def covered_seconds(self, amount: int) -> float:
         """Return how many seconds of audio `amount` pays for; the inverse of `cost`."""
