@@ -83,9 +83,14 @@ class Store:
             MeshError: UNAVAILABLE when the database cannot be reached.
         """
         with _reachable():
-            level = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
-            async with self._engine.execution_options(**level).connect() as connection, connection.begin():
+            async with self._reading() as connection:
                 yield connection
+
+    @contextlib.asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AsyncConnection]:
+        level = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        async with self._engine.execution_options(**level).connect() as connection, connection.begin():
+            yield connection
 
     async def read(self, work: Work[T]) -> T:
         """Return what `work` makes of a connection in a transaction that only reads and sees one state of the store.
@@ -95,10 +100,10 @@ class Store:
         """
 
         async def reading() -> T:
-            async with self.reading() as connection:
+            async with self._reading() as connection:
                 return await work(connection)
 
-        return await self._surely(reading())
+        return await self._surely(_on_a_living_connection(reading))
 
     async def find(self, statement: Any) -> Any:
         """Return the one row that a statement finds, or None; for look-ups that need no transaction.
@@ -108,11 +113,10 @@ class Store:
         """
 
         async def finding() -> Any:
-            with _reachable():
-                async with self._engine.connect() as connection:
-                    return (await connection.execute(statement)).first()
+            async with self._engine.connect() as connection:
+                return (await connection.execute(statement)).first()
 
-        return await self._surely(finding())
+        return await self._surely(_on_a_living_connection(finding))
 
     async def write(self, work: Work[T], *, apart: bool = False) -> T:
         """Return what `work` makes of a connection in a transaction, which is committed when it returns and undone
@@ -144,20 +148,25 @@ class Store:
     async def _write_again(self, work: Work[T], engine: AsyncEngine) -> T:
         with _reachable():
             for attempt in range(_ATTEMPTS):
+                worked = asyncio.Event()
                 try:
-                    return await self._write(work, engine)
+                    return await self._write(work, engine, worked)
                 except DBAPIError as error:
-                    if attempt == _ATTEMPTS - 1 or _code(error) not in _PASSING:
+                    # A connection that was dead before its first word; after the last one, nobody knows.
+                    was_dead = error.connection_invalidated and not worked.is_set()
+                    if attempt == _ATTEMPTS - 1 or not (was_dead or _code(error) in _PASSING):
                         raise
                 await asyncio.sleep(0.01 * 2**attempt)
         raise AssertionError("unreachable")
 
-    async def _write(self, work: Work[T], engine: AsyncEngine) -> T:
-        if not self.is_sqlite:
-            async with engine.begin() as connection:
-                return await work(connection)
-        async with self._writing, engine.execution_options(writes=True).begin() as connection:
-            return await work(connection)
+    async def _write(self, work: Work[T], engine: AsyncEngine, worked: asyncio.Event) -> T:
+        async with contextlib.AsyncExitStack() as stack:
+            if self.is_sqlite:
+                await stack.enter_async_context(self._writing)
+                engine = engine.execution_options(writes=True)
+            result = await work(await stack.enter_async_context(engine.begin()))
+            worked.set()
+            return result
 
 
 def sqlite_url(path: Path) -> str:
@@ -252,14 +261,23 @@ def _postgresql(url: URL, connections: int, statement_seconds: float | None) -> 
         pool_size=connections,
         max_overflow=0,
         pool_timeout=_LOCKED_SECONDS,
-        # A server that was started again is met by connections that do not know it yet.
-        pool_pre_ping=True,
         connect_args={
             "timeout": _STUCK_SECONDS,
             "command_timeout": None if statement_seconds is None else 2 * statement_seconds,
             "server_settings": {name: f"{seconds * 1000:.0f}" for name, seconds in limits.items()},
         },
     )
+
+
+async def _on_a_living_connection(asking: Callable[[], Awaitable[T]]) -> T:
+    """Ask, and ask again on another connection where the first was dead: the server was started again since."""
+    with _reachable():
+        try:
+            return await asking()
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        return await asking()
 
 
 @contextlib.contextmanager
