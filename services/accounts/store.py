@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+import aiosqlite
 from sqlalchemy import URL, event, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -202,10 +203,21 @@ def _with_driver(url: URL) -> URL:
 
 
 def _sqlite(url: URL) -> AsyncEngine:
+    async def open_file() -> aiosqlite.Connection:
+        connection = aiosqlite.connect(str(url.database), timeout=_LOCKED_SECONDS)
+        # As SQLAlchemy does it: no process waits for a connection at its end.
+        connection._thread.daemon = True
+        try:
+            return await connection
+        except BaseException:
+            # Where the file cannot be opened, its thread still has a word to say to this loop, which may end soon.
+            await asyncio.to_thread(connection._thread.join)
+            raise
+
     engine = create_async_engine(
         url,
         hide_parameters=True,
-        connect_args={"timeout": _LOCKED_SECONDS},
+        async_creator=open_file,
         poolclass=AsyncAdaptedQueuePool,
         pool_size=_CONNECTIONS,
     )

@@ -339,3 +339,16 @@ async def test_a_store_that_was_closed_has_let_go_of_its_file(sqlite_database: s
     direct = sqlite3.connect(path)
     assert direct.execute("SELECT id FROM accounts").fetchall() == [("a",)]
     direct.close()
+
+
+def test_a_file_that_cannot_be_opened_leaves_nothing_running_behind_the_loop() -> None:
+    async def ask() -> None:
+        store = Store("sqlite:////")
+        with pytest.raises(MeshError) as caught:
+            await store.find(select(PURSES))
+        await store.close()
+        assert caught.value.code == AWAY
+
+    # Each loop ends at once: what a thread still had to say to it would fail, and with it this test.
+    for _ in range(60):
+        asyncio.run(ask())
