@@ -61,7 +61,6 @@ _REAP_AT_ONCE = 100
 _DELIVERY_LEASES = 2
 """How many leases an answer has to leave."""
 
-
 _SLOTS = {Work.FILE: (Work.FILE, Work.STREAM), Work.STREAM: (Work.FILE, Work.STREAM)}
 """What is counted together against the limit of what runs at once; anything else only with its like."""
 
@@ -351,7 +350,7 @@ class Ledger:
         async def work(connection: AsyncConnection) -> Standing:
             purse = await load_purse(connection, holder, period_of(plan, now))
             live = self._alive(await live_rows(connection, holder), now)
-            return _standing(plan, purse.allotted(plan), live, now, (Work.FILE, Work.STREAM))
+            return _standing(plan, purse.allotted(plan), live, now, Work.FILE)
 
         return await self._store.read(work)
 
@@ -442,8 +441,7 @@ class Ledger:
         except NotEnough:
             purse = await ledger.purse(period)
             live = self._alive(await live_rows(ledger.connection, claim.holder), ledger.now)
-            slots = _SLOTS.get(claim.work, (claim.work,))
-            raise used_up(_standing(claim.plan, purse, live, ledger.now, slots), amount, held) from None
+            raise used_up(_standing(claim.plan, purse, live, ledger.now, claim.work), amount, held) from None
 
     async def _running(self, ledger: Transaction, reservation: Reservation) -> Any:
         """Return the reservation's row, open. What was taken for dead, because this process could not say for a while
@@ -506,13 +504,14 @@ def period_of(plan: Plan, now: float) -> str:
 async def _with_a_slot(ledger: Transaction, claim: Claim, period: str, live: Sequence[Any]) -> Standing:
     """Return how a holder stands of whom `live` runs; raises LimitReached (OVERLOADED) where no slot is free."""
     purse = (await ledger.purse(period)).allotted(claim.plan)
-    standing = _standing(claim.plan, purse, live, ledger.now, _SLOTS.get(claim.work, (claim.work,)))
+    standing = _standing(claim.plan, purse, live, ledger.now, claim.work)
     if claim.plan.at_once and standing.running >= claim.plan.at_once:
         raise too_many_at_once(standing)
     return standing
 
 
-def _standing(plan: Plan, purse: Purse, live: Sequence[Any], now: float, slots: Sequence[Work]) -> Standing:
+def _standing(plan: Plan, purse: Purse, live: Sequence[Any], now: float, work: Work) -> Standing:
+    slots = _SLOTS.get(work, (work,))
     # A settled one has done its work: what it waits for is the network.
     running = sum(row.work in slots and row.state == "open" for row in live)
     end = periods.end_of(plan.period, now) if plan.period is not None else None

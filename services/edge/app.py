@@ -142,15 +142,15 @@ def _with_mesh(settings: EdgeSettings, accounts: Accounts, metering: Metering) -
 
 
 def _metering(metering: Metering, store: Store) -> Callable[[web.Application], AsyncIterator[None]]:
-    async def metering_(_: web.Application) -> AsyncIterator[None]:
-        living = asyncio.ensure_future(metering.keep_alive())
+    async def living(_: web.Application) -> AsyncIterator[None]:
+        keeping = asyncio.ensure_future(metering.keep_alive())
         yield
-        living.cancel()
-        await asyncio.wait({living})
+        keeping.cancel()
+        await asyncio.wait({keeping})
         await metering.told()
         await store.close()
 
-    return metering_
+    return living
 
 
 def _watching(*tiers: Tier) -> Callable[[web.Application], AsyncIterator[None]]:

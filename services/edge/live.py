@@ -146,7 +146,7 @@ class Live:
             # Metered as it ran: what was heard is paid for, whoever ended it.
             heard = conversation.heard_seconds
             paid = heard - heard % _METERED_SECONDS if conversation.is_our_fault else heard
-            admitted.settle_stream(heard, paid, conversation.model)
+            admitted.settle_stream(heard, paid)
 
 
 class _Conversation:
@@ -182,8 +182,6 @@ class _Conversation:
         self._code = WSCloseCode.TRY_AGAIN_LATER.value
         self.is_our_fault = False
         """Whether it ended because we could not go on."""
-        self.model: str | None = None
-        """What recognizes it; None until that is known."""
 
     @property
     def heard_seconds(self) -> float:
@@ -263,7 +261,6 @@ class _Conversation:
     def _told(self, event: StreamEvent) -> list[Action]:
         match event:
             case Started(model):
-                self.model = model
                 if self._admitted is not None:
                     self._admitted.model = model
                 return self._protocol.started(model)

@@ -342,13 +342,13 @@ class Admitted:
         if self._state is _State.SETTLED:
             self._state = _State.LEAVING
 
-    def settle_stream(self, seconds: float, charged_seconds: float, model: str | None) -> None:
+    def settle_stream(self, seconds: float, charged_seconds: float) -> None:
         """Charge a live stream that has ended: `charged_seconds` of its `seconds` of audio."""
         reservation, self._state = self._taken, _State.OVER
 
         async def tell() -> None:
             await self._metering.ledger.settle(
-                reservation, seconds=seconds, charged_seconds=charged_seconds, model=model, delivered=True
+                reservation, seconds=seconds, charged_seconds=charged_seconds, model=self.model, delivered=True
             )
 
         self._metering.later(tell, self._abandon)

@@ -367,7 +367,9 @@ async def test_of_many_equal_requests_at_once_one_runs_and_one_pays(
 async def test_the_same_key_of_another_holder_is_another_request(ledger: Ledger) -> None:
     for holder in ("acc_1", "acc_2"):
         await ledger.grant(holder, 1, "bought")
-        await let_in(ledger, claim(holder=holder, repeat=KEY))
+    places = [await let_in(ledger, claim(holder=holder, repeat=KEY)) for holder in ("acc_1", "acc_2")]
+
+    assert [place.claim.holder for place in places] == ["acc_1", "acc_2"]
 
 
 async def test_after_a_failure_an_equal_request_may_run(ledger: Ledger, store: Store, clock: Clock) -> None:
@@ -497,6 +499,7 @@ async def test_a_slot_is_free_when_the_work_is_done(ledger: Ledger, end: str) ->
     one = allowing("paid", at_once=1)
     for _ in range(2):
         place = await let_in(ledger, claim(one))
+        assert place.standing.running == 1
         if end == "settle":
             await ledger.settle(place, seconds=10.0, model="base")
         else:

@@ -397,6 +397,7 @@ async def test_one_account_may_be_full_while_another_is_served(tmp_path: Path) -
         held = [asyncio.ensure_future(transcribe(client, caller)) for caller in (headers, other)]
         await running(client, headers, 1)
         await running(client, other, 1)
+        assert [one.done() for one in held] == [False, False]
         for one in held:
             one.cancel()
 

@@ -167,7 +167,7 @@ async def test_what_the_ledger_refuses_to_be_told_is_left_to_the_lease(
 ) -> None:
     async with metering.admit(_request(), PAID, Work.STREAM) as admitted:
         await ledger.grant(PAID.holder, -9, "taken back")
-        admitted.settle_stream(3000.0, 3000.0, "base")  # what was never covered
+        admitted.settle_stream(3000.0, 3000.0)  # what was never covered
     await metering.told()
 
     await asyncio.sleep(1.1 * LEASE_SECONDS)
@@ -335,7 +335,7 @@ async def test_a_stream_is_paid_for_as_far_as_it_came(metering: Metering, store:
         assert admitted.covered_seconds() == 60.0
         await admitted.cover(60.5)
         assert admitted.covered_seconds() == 120.0
-        admitted.settle_stream(75.0, 60.0, "base")
+        admitted.settle_stream(75.0, 60.0)
 
     assert await _outcomes(metering, store) == [("answered", 1)]
 
