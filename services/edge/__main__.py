@@ -6,7 +6,7 @@ import signal
 from aiohttp import web
 
 from services.edge.admin import read_token
-from services.edge.app import ACCOUNTS, make_admin_app, make_app
+from services.edge.app import ACCOUNTS, DECODERS, make_admin_app, make_app
 from services.edge.config import EdgeSettings
 from services.edge.http_server import JsonRunner
 from services.runtime import metrics
@@ -23,6 +23,7 @@ async def serve(settings: EdgeSettings) -> int:
     try:
         token = read_token(settings.admin_token_file) if settings.admin_token_file is not None else b""
         app = await make_app(settings)
+        await app[DECODERS].start()
     except MeshError as error:
         get_logger().error("cannot_start", reason=error.message)
         return 1

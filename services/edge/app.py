@@ -22,6 +22,7 @@ from services.edge.clients import AsrClient, DiarizeClient, SummarizeClient
 from services.edge.config import EdgeSettings
 from services.edge.identity import Identity
 from services.edge.live import Live, StreamLimits
+from services.edge.media import Decoders
 from services.edge.metering import Metering
 from services.edge.rest import Rest
 from services.edge.spool import Spool
@@ -32,6 +33,9 @@ from services.runtime.admission import Admission
 from services.runtime.errors import Fault, MeshError
 from services.runtime.logs import get_logger
 from services.runtime.request_id import METADATA_KEY, accept_request_id
+
+DECODERS = web.AppKey("decoders", Decoders)
+"""What decodes for the public application; started early, it keeps nobody waiting."""
 
 ACCOUNTS = web.AppKey("accounts", Accounts)
 """Where the public application carries what its admin's works with too."""
@@ -104,7 +108,9 @@ def _with_mesh(settings: EdgeSettings, accounts: Accounts, metering: Metering) -
         Tier("diarize", settings.diarize_target),
         Tier("summarize", settings.summarize_target),
     )
+    decoders = Decoders()
     mesh = Mesh(
+        decoders,
         AsrClient(asr, settings.request_seconds),
         DiarizeClient(diarize, settings.request_seconds),
         SummarizeClient(summarize, settings.request_seconds),
@@ -137,6 +143,8 @@ def _with_mesh(settings: EdgeSettings, accounts: Accounts, metering: Metering) -
     )
     app.add_routes(live.routes())
     app.on_shutdown.append(live.drain)
+    app[DECODERS] = decoders
+    app.cleanup_ctx.append(_decoding(decoders))
     app.cleanup_ctx.append(_watching(asr, diarize, summarize))
     return app
 
@@ -151,6 +159,14 @@ def _metering(metering: Metering, store: Store) -> Callable[[web.Application], A
         await store.close()
 
     return living
+
+
+def _decoding(decoders: Decoders) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def decoding(_: web.Application) -> AsyncIterator[None]:
+        yield
+        await decoders.close()
+
+    return decoding
 
 
 def _watching(*tiers: Tier) -> Callable[[web.Application], AsyncIterator[None]]:

@@ -94,7 +94,7 @@ def captions(segments: Sequence[Segment], duration: float, prefixes: Sequence[st
     """Return the cues of a transcript, in order, none overlapping the next, each of one speaker.
 
     Args:
-        segments: with lawful times (start <= end, never backwards); those without text give no cue.
+        segments: with lawful times (start <= end, starts never backwards); those without text give no cue.
         duration: length of the recording in seconds; no cue is made to last beyond it.
         prefixes: what stands before the first line of a cue, by speaker; none when empty. It counts as
             part of the line.
@@ -109,6 +109,8 @@ def captions(segments: Sequence[Segment], duration: float, prefixes: Sequence[st
             chosen = tokens[cut.start : cut.stop]
             first, *rest = _lines(chosen, indent)
             cues.append(Cue(chosen[0].start, chosen[-1].end, (prefix + first, *rest), speaker))
+    # Where channels were transcribed apart, somebody may speak while another one does.
+    cues.sort(key=lambda cue: cue.start)
     return _timed(cues, int(duration * 1000))
 
 

@@ -1,35 +1,28 @@
-"""The decoder: a child process that turns one hostile file into 16 kHz mono PCM, and then ends.
+"""One hostile file to 16 kHz mono PCM, in a process that serves no second one.
 
-It is started by `media`, one child a file, and never serves a second one. It speaks over two descriptors:
-
-    stdin   a Unix socket: one message, the job as JSON, with the file's descriptor beside it (SCM_RIGHTS).
-            So a child can be started, with PyAV loaded, before there is a file for it.
-    stdout  frames: kind (1 byte), payload length (u32, little endian), payload
-            i   what the file is, as JSON; sent when the first audio has decoded
-            a   PCM, at most 256 KiB, a whole number of samples
-            d   done, as JSON: seconds and warnings; the last frame
-            e   refused, as JSON: code and sentence; the last frame
-
-The descriptor is all that the child can reach: FFmpeg reads through our own file object, may use no protocol
+The descriptor is all that the decoder can reach: FFmpeg reads through our own file object, may use no protocol
 and only demuxers that read one file; only audio decoders may open, so a video track is never decoded, not
-even to probe it. Limits on memory, CPU time, files and processes hold before the first byte is read. PyAV is
-imported in functions: the parent shares this module's constants and must stay without it.
+even to probe it, and a picture of any size costs nothing. PyAV is imported in functions: the server loads it
+before the first job, and tests look at this module without it.
 """
 
-import ctypes
-import json
 import os
-import resource
-import signal
-import socket
-import struct
-import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from services.audio import pcm
 from services.edge import sniff
+from services.edge.decoder_protocol import (
+    KIND_DONE,
+    KIND_ERROR,
+    KIND_PROBE,
+    MAX_CHANNELS,
+    FrameWriter,
+    Job,
+    Refusal,
+)
+from services.edge.pcm_sink import PcmSink, too_long
 from services.edge.resampler import Resampler, shape
 from services.edge.timeline import Timeline
 
@@ -37,21 +30,13 @@ if TYPE_CHECKING:
     from av import AudioFrame, AudioStream
     from av.container import InputContainer
 
-FRAME_HEADER: Final = struct.Struct("<cI")
-KIND_PROBE: Final = b"i"
-KIND_AUDIO: Final = b"a"
-KIND_DONE: Final = b"d"
-KIND_ERROR: Final = b"e"
-
-MAX_PAYLOAD_BYTES: Final = 256 * 1024
-"""Most that one frame carries: 8 s of PCM."""
-
-EXIT_DECODING_FAILED: Final = 65
-"""Exit status when not even an error frame could be written (EX_DATAERR); another one is our own fault."""
-
-_FIRST_CHUNK_BYTES: Final = 32 * 1024
-_FLUSH_SECONDS: Final = 0.25
 _READ_BYTES: Final = 64 * 1024
+
+_MOST_TRACKS: Final = 4
+"""Tracks that are tried one after the other, as long as they turn out to be empty."""
+
+_LEAST_RATE: Final = 1000
+"""Samples a second; fewer hold no speech, and one frame of a few bytes would be hours."""
 
 _BROADCAST_FORMATS: Final = frozenset({"mpeg", "mpegts"})
 # These containers say how long they are; the others' duration is FFmpeg's estimate from the bit rate.
@@ -59,113 +44,20 @@ _EXACT_FORMATS: Final = frozenset({"mov", "matroska", "wav", "w64", "flac", "ogg
 
 # Demuxers that read one file and nothing else. mpegvideo: so that a bare video says "no audio track".
 _DEMUXERS: Final = (
-    "mp3,wav,w64,flac,ogg,mov,aac,asf,matroska,avi,mpeg,mpegts,mpegvideo,aiff,au,caf,amr,amrnb,amrwb,flv,ac3,eac3"
+    "mp3,wav,w64,flac,ogg,mov,aac,asf,matroska,avi,mpeg,mpegts,mpegvideo,aiff,au,caf,amr,amrnb,amrwb,flv,ac3,eac3,"
+    "ape,dts,dv,mpc,mpc8,mxf,nut,rm,tak,truehd,tta,voc,wtv,wv"
 )
 _AUDIO_DECODERS: Final = (
     "aac,aac_fixed,aac_latm,ac3,ac3_fixed,eac3,alac,amrnb,amrwb,libopencore_amrnb,libopencore_amrwb,dca,flac,"
     "gsm,gsm_ms,mp1,mp1float,mp2,mp2float,mp3,mp3float,nellymoser,opus,libopus,speex,libspeex,vorbis,libvorbis,"
     "wmalossless,wmapro,wmav1,wmav2,wmavoice,"
-    "adpcm_g722,adpcm_g726,adpcm_ima_qt,adpcm_ima_wav,adpcm_ms,adpcm_swf,adpcm_yamaha,"
+    "ape,atrac3,atrac3plus,cook,g723_1,g729,ilbc,mlp,mpc7,mpc8,real_144,real_288,s302m,sipr,tak,truehd,tta,wavpack,"
+    "g722,g726,g726le,adpcm_ima_qt,adpcm_ima_wav,adpcm_ms,adpcm_swf,adpcm_yamaha,"
     "pcm_alaw,pcm_mulaw,pcm_bluray,pcm_dvd,pcm_f32be,pcm_f32le,pcm_f64be,pcm_f64le,pcm_s8,pcm_s8_planar,pcm_u8,"
     "pcm_s16be,pcm_s16be_planar,pcm_s16le,pcm_s16le_planar,pcm_s24be,pcm_s24le,pcm_s24le_planar,"
     "pcm_s32be,pcm_s32le,pcm_s32le_planar,pcm_s64be,pcm_s64le,pcm_u16be,pcm_u16le,pcm_u24be,pcm_u24le,"
     "pcm_u32be,pcm_u32le"
 )
-
-_PR_SET_PDEATHSIG: Final = 1
-_PR_SET_NO_NEW_PRIVS: Final = 38
-
-
-@dataclass(frozen=True)
-class Job:
-    """What one child may spend on one file."""
-
-    max_seconds: float
-    """Most audio that may come out."""
-    cpu_seconds: int
-    """CPU time after which the kernel ends the child."""
-    memory_bytes: int
-    """Address space of the child; PyAV and Python alone map about 0.3 GB."""
-
-
-class Refusal(Exception):
-    """The file cannot be transcribed; the message is shown to the one who sent it."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-
-class FrameWriter:
-    """The child's side of the frame stream.
-
-    Args:
-        descriptor: a pipe; writing blocks while the parent does not read, which is the back-pressure.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def write(self, kind: bytes, payload: bytes | bytearray | memoryview) -> None:
-        """Write one whole frame."""
-        view = memoryview(payload)
-        written = os.writev(self._descriptor, [FRAME_HEADER.pack(kind, len(view)), view]) - FRAME_HEADER.size
-        while written < len(view):
-            written += os.write(self._descriptor, view[written:])
-
-    def write_json(self, kind: bytes, value: dict[str, Any]) -> None:
-        """Write one frame that carries JSON."""
-        self.write(kind, json.dumps(value).encode())
-
-
-class PcmSink:
-    """Gathers PCM into frames: a small first one, then large ones, never holding audio back for long.
-
-    Args:
-        frames: where the frames go.
-        max_seconds: most audio that may pass; more is refused with `too_long`.
-    """
-
-    def __init__(self, frames: FrameWriter, max_seconds: float) -> None:
-        self._frames = frames
-        self._max_seconds = max_seconds
-        self._max_bytes = pcm.byte_count(max_seconds)
-        self._pending = bytearray()
-        self._flush_at = _FIRST_CHUNK_BYTES
-        self._last_flush = time.monotonic()
-        self._bytes = 0
-
-    @property
-    def samples(self) -> int:
-        """Samples taken so far."""
-        return self._bytes // pcm.SAMPLE_BYTES
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Take PCM of any length, a whole number of samples."""
-        self._bytes += len(data)
-        if self._bytes > self._max_bytes:
-            raise too_long(self._max_seconds)
-        self._pending += data
-        if len(self._pending) >= self._flush_at or time.monotonic() - self._last_flush > _FLUSH_SECONDS:
-            self.flush()
-
-    def write_silence(self, samples: int) -> None:
-        """Take `samples` of silence, in pieces."""
-        left = samples * pcm.SAMPLE_BYTES
-        while left > 0:
-            piece = min(left, MAX_PAYLOAD_BYTES)
-            self.write(bytes(piece))
-            left -= piece
-
-    def flush(self) -> None:
-        """Send what was gathered."""
-        with memoryview(self._pending) as view:
-            for start in range(0, len(view), MAX_PAYLOAD_BYTES):
-                self._frames.write(KIND_AUDIO, view[start : start + MAX_PAYLOAD_BYTES])
-        self._pending.clear()
-        self._flush_at = MAX_PAYLOAD_BYTES
-        self._last_flush = time.monotonic()
 
 
 class FileReader:
@@ -202,51 +94,56 @@ class FileReader:
 
 @dataclass
 class _Tally:
-    frames: int = 0
     damaged_packets: int = 0
     ends_damaged: bool = False
 
 
+class EmptyTrack(Refusal):
+    """Nothing came out of the track; another one may hold the sound."""
+
+
 class Decoding:
-    """One file's decoding: frames from the demuxer to the sink, in file time.
+    """One track's decoding: frames from the demuxer to the sink, in file time.
 
     Args:
         container: the open file.
         stream: the track to decode.
         frames: where frames go.
-        max_seconds: most audio that may come out.
+        job: what is wanted.
     """
 
-    def __init__(
-        self, container: "InputContainer", stream: "AudioStream", frames: FrameWriter, max_seconds: float
-    ) -> None:
+    def __init__(self, container: "InputContainer", stream: "AudioStream", frames: FrameWriter, job: Job) -> None:
         self._container = container
         self._stream = stream
         self._frames = frames
+        self._job = job
         self._probe = describe(container, stream)
         duration = self._probe["duration"]
-        if duration is not None and duration > max_seconds and _says_its_length(container):
-            raise too_long(max_seconds)
+        if duration is not None and duration > job.max_seconds and _says_its_length(container):
+            raise too_long(job.max_seconds)
         self._timeline = Timeline(
             (container.start_time or 0) / 1e6, duration, _format_name(container) in _BROADCAST_FORMATS
         )
-        self._sink = PcmSink(frames, max_seconds)
+        self._sink: PcmSink | None = None
         self._time_base = float(stream.time_base or 0)
         self._resampler: Resampler | None = None
         self._tally = _Tally()
 
     def run(self) -> None:
-        """Decode to the end and send the done frame; raises Refusal when nothing decodes."""
+        """Decode to the end and send the done frame.
+
+        Raises:
+            EmptyTrack: nothing decodes.
+            Refusal: what decodes is not what was asked for, or too much.
+        """
         for frame in self._decoded():
-            if self._tally.frames == 0:
-                self._frames.write_json(KIND_PROBE, self._probe)
-            self._tally.frames += 1
-            self._take(frame)
+            if frame.sample_rate and frame.samples:
+                self._take(frame)
         self._end_resampler()
-        if self._tally.frames == 0:
+        if self._sink is None:
             if self._tally.damaged_packets:
-                raise Refusal("unreadable_media", "Nothing in the file's audio track could be decoded.")
-            raise Refusal("empty_file", "The file holds no audio: its audio track is empty.")
+                raise EmptyTrack("unreadable_media", "Nothing in the file's audio track could be decoded.")
+            raise EmptyTrack("empty_file", "The file holds no audio: its audio track is empty.")
         self._sink.flush()
         seconds = self._sink.samples / pcm.SAMPLE_RATE
         self._frames.write_json(KIND_DONE, {"seconds": seconds, "warnings": self._warnings(seconds)})
@@ -277,34 +174,55 @@ class Decoding:
             if packet is None:
                 return
 
+    def _begin(self, frame: "AudioFrame") -> PcmSink:
+        """Tell what the file is, which the first frame knows best, and return where its sound goes."""
+        channels = frame.layout.nb_channels
+        if self._job.separate and not 1 < channels <= MAX_CHANNELS:
+            raise _inseparable(channels)
+        self._probe |= {"sample_rate": frame.sample_rate, "channels": channels}
+        self._frames.write_json(KIND_PROBE, self._probe)
+        return PcmSink(self._frames, self._job.max_seconds, channels if self._job.separate else 1)
+
     def _take(self, frame: "AudioFrame") -> None:
         rate = frame.sample_rate
-        if not rate or not frame.samples:
-            return
+        if rate < _LEAST_RATE:
+            raise Refusal("unreadable_media", f"The recording has only {rate} samples a second, which hold no speech.")
+        if self._sink is None:
+            self._sink = self._begin(frame)
         start = None if frame.pts is None else frame.pts * self._time_base
         duration = frame.samples / rate
         padded = self._timeline.place(start, duration)
+        # The sink counts to the sample; this is before a few bytes of file become gigabytes of silence.
+        if self._timeline.position > self._job.max_seconds + 1:
+            raise too_long(self._job.max_seconds)
         if padded or (self._resampler is not None and self._resampler.shape != shape(frame)):
             self._end_resampler()
         if padded:
             until = round((self._timeline.position - duration) * pcm.SAMPLE_RATE)
             self._sink.write_silence(until - self._sink.samples)
         if self._resampler is None:
-            self._resampler = Resampler(frame)
-        for data in self._resampler.push(frame):
-            self._sink.write(data)
+            self._resampler = self._resampler_for(frame)
+        for channels in self._resampler.push(frame):
+            self._sink.write(channels)
+
+    def _resampler_for(self, frame: "AudioFrame") -> Resampler:
+        if self._job.separate and frame.layout.nb_channels != self._probe["channels"]:
+            message = "The number of channels changes within the recording: it cannot be transcribed by channel."
+            raise Refusal("unreadable_media", message)
+        return Resampler(frame, separate=self._job.separate)
 
     def _end_resampler(self) -> None:
         if self._resampler is not None:
-            for data in self._resampler.push(None):
-                self._sink.write(data)
+            assert self._sink is not None
+            for channels in self._resampler.push(None):
+                self._sink.write(channels)
             self._resampler = None
 
     def _warnings(self, seconds: float) -> list[dict[str, str]]:
         warnings = []
         announced = self._probe["duration"]
         if self._tally.ends_damaged:
-            cut = f"The recording ends in the middle of a frame: {seconds:.1f} s of it were decoded."
+            cut = f"The recording ends in the middle of a frame: {seconds:.1f} s of it were transcribed."
             warnings.append({"code": "truncated", "message": cut})
         elif announced is not None and self._falls_short(seconds, announced):
             short = f"The file announces {announced:.1f} s of audio, but holds only {seconds:.1f} s."
@@ -313,6 +231,9 @@ class Decoding:
         if damaged > 0:
             parts = "1 damaged part was" if damaged == 1 else f"{damaged} damaged parts were"
             warnings.append({"code": "damaged", "message": f"{parts} skipped."})
+        if self._sink is not None and self._sink.are_alike:
+            alike = "All channels carry the same sound, so that every word is there once for each of them."
+            warnings.append({"code": "channels_alike", "message": alike})
         return warnings
 
     def _falls_short(self, seconds: float, announced: float) -> bool:
@@ -359,16 +280,13 @@ def open_container(source: FileReader) -> "InputContainer":
     return container
 
 
-def choose_audio(container: "InputContainer") -> "AudioStream":
-    """Return the track to transcribe: FFmpeg's best (the default one first), else the first that decodes.
-
-    The other tracks are marked so that the demuxer skips them.
+def audio_tracks(container: "InputContainer") -> "Sequence[AudioStream]":
+    """Return the tracks that can be decoded, in the order in which they are to be tried: FFmpeg's best one first
+    (the default one, if there is one), then the others as they lie.
 
     Raises:
         Refusal: there is none.
     """
-    from av.stream import Discard
-
     tracks = container.streams.audio
     if not tracks:
         raise Refusal("no_audio_track", "The file has no audio track.")
@@ -377,12 +295,17 @@ def choose_audio(container: "InputContainer") -> "AudioStream":
     if not readable:
         raise Refusal("unreadable_media", "The file's audio track is in a coding that we cannot read.")
     best = container.streams.best("audio")
-    chosen = best if best in readable else readable[0]
+    return sorted(readable, key=lambda track: track != best)
+
+
+def read_only(container: "InputContainer", chosen: "AudioStream") -> None:
+    """Have the demuxer skip all tracks but `chosen`."""
+    from av.stream import Discard
+
     for stream in container.streams:
         if stream.index != chosen.index:
             stream.discard = Discard.all
     chosen.codec_context.thread_count = 1
-    return chosen
 
 
 def describe(container: "InputContainer", stream: "AudioStream") -> dict[str, Any]:
@@ -404,85 +327,43 @@ def describe(container: "InputContainer", stream: "AudioStream") -> dict[str, An
     }
 
 
-def too_long(max_seconds: float) -> Refusal:
-    """Return the refusal of a recording longer than `max_seconds`."""
-    hours, minutes = max_seconds / 3600, max_seconds / 60
-    limit = f"{hours:.3g} hours" if hours >= 2 else f"{minutes:.3g} minutes" if minutes >= 2 else f"{max_seconds:g} s"
-    return Refusal("too_long", f"The recording is longer than {limit}, which is the most that we transcribe at once.")
-
-
-def decode(descriptor: int, frames: FrameWriter, max_seconds: float) -> None:
-    """Decode the file behind `descriptor` into `frames`; the last one is done or error, whatever happens."""
+def decode(source: FileReader, frames: FrameWriter, job: Job) -> None:
+    """Decode a file into `frames`; the last one is done or error, whatever happens."""
     try:
-        container = open_container(FileReader(descriptor))
-        Decoding(container, choose_audio(container), frames, max_seconds).run()
+        _decode_a_track(source, frames, job)
     except Refusal as refusal:
         frames.write_json(KIND_ERROR, {"code": refusal.code, "message": refusal.message})
     except BrokenPipeError:
-        pass  # the parent has left
+        pass  # the edge has left
     except Exception as error:  # noqa: BLE001 - hostile bytes reach any corner of PyAV: all of it is the file's fault
         message = "The file could not be decoded; it may be damaged."
         frames.write_json(KIND_ERROR, {"code": "unreadable_media", "message": message, "detail": type(error).__name__})
 
 
-def confine() -> None:
-    """Give up what a decoder never needs: writing, core dumps, new processes, outliving the parent."""
-    libc = ctypes.CDLL(None)
-    # Fires when the parent's thread that started us ends; the edge starts children from its main thread.
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    for kind in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC):
-        resource.setrlimit(kind, (0, 0))
+def _decode_a_track(source: FileReader, frames: FrameWriter, job: Job) -> None:
+    """Decode the first track that holds any sound; raise Refusal where none does."""
+    refusals: list[EmptyTrack] = []
+    while True:
+        container = open_container(source)
+        tracks = audio_tracks(container)[:_MOST_TRACKS]
+        if len(refusals) >= len(tracks):
+            raise refusals[0]
+        track = tracks[len(refusals)]
+        read_only(container, track)
+        try:
+            return Decoding(container, track, frames, job).run()
+        except EmptyTrack as refusal:
+            refusals.append(refusal)
+        source.seek(0)
 
 
-def load() -> None:
-    """Load PyAV with all that it would otherwise load late: after `limit` no file can be opened any more."""
-    import av
-    import av.filter
-    import av.subtitles.stream
-
-    av.logging.set_level(None)
-
-
-def limit(job: Job, descriptor: int) -> None:
-    """Set what the job may spend, and close the door: no file or socket opens beside `descriptor`."""
-    for kind, soft, hard in (
-        (resource.RLIMIT_CPU, job.cpu_seconds, job.cpu_seconds + 1),
-        (resource.RLIMIT_AS, job.memory_bytes, job.memory_bytes),
-        (resource.RLIMIT_NOFILE, descriptor + 1, descriptor + 1),
-    ):
-        resource.setrlimit(kind, (soft, hard))
-
-
-def receive_job(channel: socket.socket) -> tuple[Job, int] | None:
-    """Return the job and the file's descriptor, or None when the parent left without one."""
-    message, descriptors, _, _ = socket.recv_fds(channel, 4096, 1)
-    if not message:
-        return None
-    return Job(**json.loads(message)), descriptors[0]
-
-
-def send_job(channel: socket.socket, job: Job, descriptor: int) -> None:
-    """Give a child its job; the descriptor may be closed afterwards."""
-    socket.send_fds(channel, [json.dumps(asdict(job)).encode()], [descriptor])
-
-
-def main() -> None:
-    """Serve one job and end the process."""
-    confine()
-    load()
-    channel = socket.socket(fileno=0)  # stays open: a closed one would leave a number for another file
-    given = receive_job(channel)
-    if given is None:
-        os._exit(0)
-    job, descriptor = given
-    limit(job, descriptor)
-    status = EXIT_DECODING_FAILED
-    try:
-        decode(descriptor, FrameWriter(1), job.max_seconds)
-        status = 0
-    finally:
-        os._exit(status)  # no clean-up of a library that a hostile file may have confused
+def _inseparable(channels: int) -> Refusal:
+    if channels == 1:
+        return Refusal("one_channel", "The recording has one channel only: there is nothing to separate.")
+    return Refusal(
+        "too_many_channels",
+        f"The recording has {channels} channels; up to {MAX_CHANNELS} can be transcribed apart from each other.",
+    )
 
 
 def _unopened(head: bytes) -> str:

@@ -19,6 +19,9 @@ MAX_HOTWORDS = 100
 MAX_TEXT = 2000
 """Characters of a prompt, or of one hotword."""
 
+CHANNELS = ("mix", "separate")
+"""Whether all channels are heard as one, or each by itself, as in a recorded call with a speaker on either side."""
+
 TASKS = ("transcribe", "translate")
 """What the text may be in: the language that is spoken, or English."""
 
@@ -59,6 +62,8 @@ class TranscribeOptions:
     """1 to `MAX_BEAM`; 0 for asr's own default."""
     word_timestamps: bool
     """Whether the answer has the words with their times; where not, `response_format` is verbose_json."""
+    separate: bool = False
+    """Whether each channel is transcribed by itself, and is a speaker of its own; then `speakers` is 0."""
     summarize: str | None = None
     """Style of the summary that goes with the transcript, one of `summary.STYLES`; None for no summary. Where there is
     one, `response_format` is json or verbose_json."""
@@ -72,6 +77,7 @@ FIELDS = {
     "language": _SHORT_BYTES,
     "diarize": _SHORT_BYTES,
     "speakers": _SHORT_BYTES,
+    "channels": _SHORT_BYTES,
     "response_format": _SHORT_BYTES,
     "task": _SHORT_BYTES,
     "prompt": _TEXT_BYTES + _SHORT_BYTES,
@@ -101,6 +107,7 @@ def parse_options(fields: Mapping[str, str], models: Sequence[ServedModel]) -> T
         diarize_asked="diarize" in fields,
         speakers=_take(fields, "speakers", _speakers, default=0),
         response_format=_take(fields, "response_format", _response_format, default="json"),
+        separate=_take(fields, "channels", _channels, default="mix") == "separate",
         task=_take(fields, "task", _task, default="transcribe"),
         prompt=_take(fields, "prompt", _prompt, default=""),
         hotwords=_take(fields, "hotwords", _hotwords, default=()),
@@ -108,6 +115,7 @@ def parse_options(fields: Mapping[str, str], models: Sequence[ServedModel]) -> T
         word_timestamps=_take(fields, "word_timestamps", _boolean, default=True),
         summarize=_take(fields, "summarize", parse_style, default=None),
     )
+    _refuse_to_count_speakers_of_channels(options)
     _refuse_translation_where_it_is_not_known(options, model, models)
     _refuse_to_leave_out_words_that_a_format_needs(options)
     _refuse_a_summary_for_which_a_format_has_no_place(options)
@@ -171,6 +179,12 @@ def _response_format(name: str, value: str) -> str:
     return response_format
 
 
+def _channels(name: str, value: str) -> str:
+    if value not in CHANNELS:
+        raise invalid_field(name, f"The field '{name}' must be one of: {', '.join(CHANNELS)}.")
+    return value
+
+
 def _task(name: str, value: str) -> str:
     if value not in TASKS:
         raise invalid_field(name, f"The field '{name}' must be one of: {', '.join(TASKS)}.")
@@ -192,6 +206,14 @@ def _hotwords(name: str, value: str) -> tuple[str, ...]:
             f"each of up to {MAX_TEXT} characters.",
         )
     return phrases
+
+
+def _refuse_to_count_speakers_of_channels(options: TranscribeOptions) -> None:
+    if options.separate and options.speakers:
+        raise invalid_field(
+            "speakers",
+            "The field 'speakers' is not taken where the field 'channels' is separate: then each channel is a speaker.",
+        )
 
 
 def _refuse_translation_where_it_is_not_known(

@@ -114,7 +114,7 @@ def merge(
     for segment in segments:
         own = [next(labelled) for _ in segment.words]
         for _, run in groupby(own, _speaker_of):
-            pieces.extend(_piece(segment, words) for words in _sentences(tuple(run)))
+            pieces.extend(cut_at_sentences(segment, tuple(run)))
     return tuple(pieces), tuple(f"Speaker {number + 1}" for number in range(len(order)))
 
 
@@ -218,6 +218,13 @@ def _boundaries_near(spans: Sequence[Span], points: Sequence[_ChangePoint]) -> I
         while stop < count and spans[stop][1] <= point.latest:
             stop += 1
         yield range(first, stop)
+
+
+def cut_at_sentences(segment: Segment, words: tuple[Word, ...]) -> Iterator[Segment]:
+    """Yield the parts of `segment` that hold `words`, which are all of one speaker: its sentences, or two where they
+    are short.
+    """
+    return (_piece(segment, sentence) for sentence in _sentences(words))
 
 
 def _speaker_of(word: Word) -> Speaker:

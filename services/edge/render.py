@@ -167,6 +167,7 @@ def _segment(transcript: Transcript, segment: Segment) -> Json:
         "end": seconds_json(segment.end),
         "text": segment.text,
         **speaker,
+        **({} if segment.channel is None else {"channel": segment.channel}),
         "confidence": _rounded(segment.confidence),
     }
 

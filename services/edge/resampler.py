@@ -11,22 +11,23 @@ if TYPE_CHECKING:
 
 
 class Resampler:
-    """Turns decoded frames of one shape into 16 kHz mono s16, all channels heard.
+    """Turns decoded frames of one shape into 16 kHz s16: mixed into one channel in which all are heard, or apart.
 
-    libswresample's down-mix serves the layouts that it knows: it keeps a speaker in the centre or on one
+    For the mix, libswresample's serves the layouts that it knows: it keeps a speaker in the centre or on one
     side. Of channels without a layout (a field recorder's three microphones) it would guess one and drop
     channels as low-frequency effects: those are averaged.
 
     Args:
         frame: the first frame; the following ones have its format, layout and rate.
+        separate: whether the channels stay apart.
     """
 
-    def __init__(self, frame: "AudioFrame") -> None:
+    def __init__(self, frame: "AudioFrame", *, separate: bool = False) -> None:
         self.shape = shape(frame)
-        self._graph = _resampling_graph(frame)
+        self._graph = _resampling_graph(frame, separate)
 
-    def push(self, frame: "AudioFrame | None") -> Iterator[memoryview]:
-        """Take a frame, or None for the end, and yield the PCM that is ready."""
+    def push(self, frame: "AudioFrame | None") -> Iterator[list[memoryview]]:
+        """Take a frame, or None for the end, and yield the PCM that is ready: a piece of each channel, or one."""
         from av.error import BlockingIOError, EOFError
 
         if frame is not None:
@@ -41,7 +42,9 @@ class Resampler:
             except (BlockingIOError, EOFError):
                 return
             taken += 1
-            yield memoryview(ready.planes[0])[: ready.samples * pcm.SAMPLE_BYTES]
+            # A plane may be longer than its samples.
+            size = ready.samples * pcm.SAMPLE_BYTES
+            yield [memoryview(plane)[:size] for plane in ready.planes]
 
 
 def shape(frame: "AudioFrame") -> tuple[str, str, int]:
@@ -49,7 +52,7 @@ def shape(frame: "AudioFrame") -> tuple[str, str, int]:
     return frame.format.name, frame.layout.name, frame.sample_rate
 
 
-def _resampling_graph(frame: "AudioFrame") -> "Graph":
+def _resampling_graph(frame: "AudioFrame", separate: bool) -> "Graph":
     from av.filter import Graph
 
     graph = Graph()
@@ -65,10 +68,11 @@ def _resampling_graph(frame: "AudioFrame") -> "Graph":
         )
     ]
     channels = frame.layout.nb_channels
-    if channels > 2 and "channels" in layout:
+    if not separate and channels > 2 and "channels" in layout:
         mix = "+".join(f"{1 / channels:.6f}*c{channel}" for channel in range(channels))
         nodes.append(graph.add("pan", f"mono|c0={mix}"))
-    nodes.append(graph.add("aformat", sample_rates=str(pcm.SAMPLE_RATE), sample_fmts="s16", channel_layouts="mono"))
+    wanted = {"sample_fmts": "s16p"} if separate else {"sample_fmts": "s16", "channel_layouts": "mono"}
+    nodes.append(graph.add("aformat", sample_rates=str(pcm.SAMPLE_RATE), **wanted))
     nodes.append(graph.add("abuffersink"))
     graph.link_nodes(*nodes).configure()
     return graph

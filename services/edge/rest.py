@@ -99,7 +99,7 @@ class Rest:
             transcript = await transcribe(
                 self.mesh, upload.file, options, caller.holder, request[REQUEST_ID], note, admitted.cover
             )
-            return Result(render(transcript, options.response_format), transcript.duration, transcript.model)
+            return Result(render(transcript, options.response_format), transcript.heard_seconds, transcript.model)
 
         answering = Answering(request, admitted, upload.fingerprint)
         return await answering.answer(work, _stage("decoding", 0.0))

@@ -53,6 +53,8 @@ class Segment:
     """Probability of that language there, 0 to 1; 1 when it was given."""
     speaker: int | None = None
     """Index of its speaker; as in `Word`."""
+    channel: int | None = None
+    """Channel of the recording that it was heard on, from 0; None where the channels were mixed."""
 
 
 @dataclass(frozen=True)
@@ -116,10 +118,17 @@ class Transcript:
     """What was asked for: `transcribe`, or `translate` into English."""
     word_timestamps: bool = True
     """Whether word times were asked for: decides if verbose_json has a `words` key at all."""
+    channels: int = 1
+    """How many channels were transcribed apart from each other; 1 where they were mixed."""
     summary_asked: bool = False
     """Whether a summary was asked for: decides if there is a `summary` key at all."""
     summary: Summary | None = None
     """Its summary; None where nobody asked for it, or it is not to be had."""
+
+    @property
+    def heard_seconds(self) -> float:
+        """Seconds of audio that were transcribed: those of all channels, where they were taken apart."""
+        return self.duration * self.channels
 
     @property
     def text(self) -> str:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from services.audio.pcm import seconds as pcm_seconds
+from services.edge.channels import side_by_side
 from services.edge.clients import AsrClient, Diarization, DiarizeClient, Done, Recognition, SummarizeClient
 from services.edge.form import TranscribeOptions
-from services.edge.media import DecodeLimits, decode
+from services.edge.media import Chunk, DecodeLimits, Decoders
 from services.edge.merge import merge
 from services.edge.spool import SpoolFile
 from services.edge.summary import SpokenSegment, Summary, SummaryRequest, nothing_said
@@ -45,8 +46,9 @@ _CHUNKS_AHEAD = 4
 
 @dataclass(frozen=True)
 class Mesh:
-    """The services that a transcription needs."""
+    """The services that a transcription needs, and what decodes for them."""
 
+    decoders: Decoders
     asr: AsrClient
     diarize: DiarizeClient
     summarize: SummarizeClient
@@ -79,35 +81,37 @@ async def transcribe(
     Raises:
         MeshError: the file is no recording that can be read, a service failed, or it is not paid for.
     """
-    wanted = options.diarize
+    # Where each channel is a speaker, nobody has to find out who speaks when.
+    wanted = options.diarize and not options.separate
     await mesh.asr.tier.wait_serving(mesh.tier_wait_seconds)
-    if options.diarize and not await _diarize_serves(mesh, options):
-        options = replace(options, diarize=False)
+    diarizes = wanted and await _diarize_serves(mesh, options)
     if options.summarize is not None:
         await mesh.summarize.tier.wait_serving(mesh.tier_wait_seconds)
     progress("decoding", 0.0)
-    async with decode(file.fileno(), DecodeLimits(max_seconds=mesh.max_audio_seconds)) as decoding:
+    limits = DecodeLimits(max_seconds=mesh.max_audio_seconds)
+    async with mesh.decoders.decode(file.fileno(), limits, separate=options.separate) as decoding:
         probe = await decoding.probe()
+        channels = probe.channels if options.separate else 1
         if probe.duration is not None:
-            await cover(max(0.0, probe.duration - _SILENT_SECONDS))
-        done = _Shares(progress, probe.duration)
-        pcm = _covered(decoding.pcm(), cover)
-        recognition, diarization = await _listen(mesh, pcm, options, caller, request_id, done)
+            await cover(max(0.0, probe.duration - _SILENT_SECONDS) * channels)
+        listening = _Listening(mesh, options, caller, request_id, _Shares(progress, probe.duration))
+        chunks = _covered(decoding.chunks(), cover)
+        recognitions, diarization = await listening.listen(chunks, channels, diarizes=diarizes)
     warnings = tuple(warning.message for warning in decoding.warnings)
     missing = wanted and diarization is None
     warnings = (*warnings, *([DIARIZATION_UNAVAILABLE] if missing else []))
     # Hours of words take a second or two, in which other requests want to be answered.
-    transcript = await asyncio.to_thread(_merged, options, recognition, diarization, warnings)
+    transcript = await asyncio.to_thread(_merged, options, recognitions, diarization, warnings)
     if options.summarize is None:
         return transcript
     return await _summed_up(mesh, transcript, options.summarize, caller, request_id, progress)
 
 
-async def _covered(pcm: AsyncIterator[bytes], cover: Cover) -> AsyncIterator[bytes]:
+async def _covered(chunks: AsyncIterator[Chunk], cover: Cover) -> AsyncIterator[Chunk]:
     """Yield the chunks of a recording, each when it is paid for: a file may be longer than it says."""
     heard = 0
-    async for chunk in pcm:
-        heard += len(chunk)
+    async for chunk in chunks:
+        heard += len(chunk.pcm)
         await cover(pcm_seconds(heard))
         yield chunk
 
@@ -134,35 +138,58 @@ async def _diarized(diarizing: Awaitable[Diarization], options: TranscribeOption
         return None
 
 
-async def _listen(
-    mesh: Mesh,
-    pcm: AsyncIterator[bytes],
-    options: TranscribeOptions,
-    caller: str,
-    request_id: str,
-    done: "_Shares",
-) -> tuple[Recognition, Diarization | None]:
-    heard, spoken = _Feed(), _Feed()
-    recognizing = mesh.asr.recognize(
-        heard.chunks(), options, caller=caller, request_id=request_id, progress=done.share()
-    )
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            hearing = tasks.create_task(_fed(heard, recognizing))
-            diarizing: asyncio.Task[Diarization | None] | None = None
-            if options.diarize:
-                telling = mesh.diarize.diarize(
-                    spoken.chunks(),
-                    speakers=options.speakers,
-                    caller=caller,
-                    request_id=request_id,
-                    progress=done.share(),
-                )
-                diarizing = tasks.create_task(_fed(spoken, _diarized(telling, options)))
-            await _pump(pcm, [heard, spoken] if options.diarize else [heard])
-    except* MeshError as group:
-        raise _first(group) from None
-    return hearing.result(), diarizing.result() if diarizing else None
+@dataclass(frozen=True)
+class _Listening:
+    """Has a recording listened to while it is decoded."""
+
+    mesh: Mesh
+    options: TranscribeOptions
+    caller: str
+    request_id: str
+    done: "_Shares"
+
+    async def listen(
+        self, chunks: AsyncIterator[Chunk], channels: int, *, diarizes: bool
+    ) -> tuple[list[Recognition], Diarization | None]:
+        """Return what was heard on each channel, and who speaks when in the only one, where that is to be found out.
+
+        Args:
+            chunks: the recording.
+            channels: how many it has.
+            diarizes: whether it is to be found out; then there is one channel.
+        """
+        heard = [_Feed() for _ in range(channels)]
+        feeds = [[feed] for feed in heard]
+        diarizing: asyncio.Task[Diarization | None] | None = None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                hearing = [tasks.create_task(_fed(feed, self._recognized(feed))) for feed in heard]
+                if diarizes:
+                    spoken = _Feed()
+                    feeds[0].append(spoken)
+                    diarizing = tasks.create_task(_fed(spoken, _diarized(self._diarization(spoken), self.options)))
+                await _pump(chunks, feeds)
+        except* MeshError as group:
+            raise _first(group) from None
+        return [task.result() for task in hearing], diarizing.result() if diarizing else None
+
+    def _recognized(self, feed: "_Feed") -> Awaitable[Recognition]:
+        return self.mesh.asr.recognize(
+            feed.chunks(),
+            self.options,
+            caller=self.caller,
+            request_id=self.request_id,
+            progress=self.done.share(),
+        )
+
+    def _diarization(self, feed: "_Feed") -> Awaitable[Diarization]:
+        return self.mesh.diarize.diarize(
+            feed.chunks(),
+            speakers=self.options.speakers,
+            caller=self.caller,
+            request_id=self.request_id,
+            progress=self.done.share(),
+        )
 
 
 async def _fed(feed: "_Feed", answering: Awaitable[T]) -> T:
@@ -222,12 +249,14 @@ class _Shares:
         return report
 
 
-async def _pump(pcm: AsyncIterator[bytes], feeds: list[_Feed]) -> None:
-    async for chunk in pcm:
-        for feed in feeds:
-            await feed.put(chunk)
-    for feed in feeds:
-        await feed.put(None)
+async def _pump(chunks: AsyncIterator[Chunk], feeds: list[list[_Feed]]) -> None:
+    """Give each chunk to those who listen to its channel."""
+    async for chunk in chunks:
+        for feed in feeds[chunk.channel]:
+            await feed.put(chunk.pcm)
+    for channel in feeds:
+        for feed in channel:
+            await feed.put(None)
 
 
 def _first(group: BaseExceptionGroup[MeshError]) -> MeshError:
@@ -240,25 +269,31 @@ def _first(group: BaseExceptionGroup[MeshError]) -> MeshError:
 
 def _merged(
     options: TranscribeOptions,
-    recognition: Recognition,
+    recognitions: list[Recognition],
     diarization: Diarization | None,
     warnings: tuple[str, ...],
 ) -> Transcript:
+    # The language of a recording is that of the channel with most to say.
+    recognition = max(recognitions, key=lambda heard: sum(segment.end - segment.start for segment in heard.segments))
     segments, speakers = recognition.segments, tuple[str, ...]()
-    if diarization is not None:
+    if options.separate:
+        segments, speakers = side_by_side([heard.segments for heard in recognitions], named=options.diarize)
+    elif diarization is not None:
         segments, speakers = merge(segments, diarization.turns, diarization.exclusive_turns, diarization.activity)
+    suppressed = [text for heard in recognitions for text in heard.suppressed]
     return Transcript(
         segments=segments,
         language=recognition.language,
         language_probability=recognition.language_probability,
-        duration=recognition.duration,
+        duration=max(heard.duration for heard in recognitions),
         model=recognition.model,
-        diarized=diarization is not None,
+        diarized=diarization is not None or (options.separate and options.diarize),
         speakers=speakers,
         warnings=warnings,
-        suppressed=recognition.suppressed,
+        suppressed=tuple(sorted(suppressed, key=lambda text: text.start)),
         task=options.task,
         word_timestamps=options.word_timestamps,
+        channels=len(recognitions),
     )
 
 

@@ -1,19 +1,18 @@
-import array
 import io
 import json
 import os
 import socket
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import av
 import pytest
 
 from services.edge import decoder
-from services.edge.decoder import FileReader, FrameWriter, Job, PcmSink, Refusal
+from services.edge.decoder import FileReader
+from services.edge.decoder_protocol import MAX_PAYLOAD_BYTES, FrameWriter, Job
+from tests.edge.conftest import wav_header
+from tests.edge.decoder_frames import Frames, run_writer
 
 Media = Callable[..., bytes]
 Descriptor = Callable[[bytes], int]
@@ -41,64 +40,9 @@ FORMATS = [
 ]
 
 
-@dataclass
-class Frames:
-    """What a decoder said."""
-
-    kinds: str = ""
-    probe: dict[str, Any] = field(default_factory=dict)
-    done: dict[str, Any] = field(default_factory=dict)
-    error: dict[str, Any] = field(default_factory=dict)
-    chunks: list[int] = field(default_factory=list)
-    samples: "array.array[int]" = field(default_factory=lambda: array.array("h"))
-
-    @property
-    def seconds(self) -> float:
-        return len(self.samples) / 16_000
-
-    def level(self, start: float, end: float) -> float:
-        """Mean magnitude between two times."""
-        part = self.samples[round(start * 16_000) : round(end * 16_000)]
-        return sum(abs(sample) for sample in part) / len(part)
-
-
-def read_frames(stream: io.BufferedReader) -> Frames:
-    frames = Frames()
-    while header := stream.read(decoder.FRAME_HEADER.size):
-        kind, size = decoder.FRAME_HEADER.unpack(header)
-        payload = stream.read(size)
-        assert len(payload) == size
-        if not (frames.kinds.endswith("a") and kind == b"a"):
-            frames.kinds += kind.decode()
-        if kind == b"a":
-            frames.chunks.append(size)
-            frames.samples.frombytes(payload)
-        else:
-            name = {b"i": "probe", b"d": "done", b"e": "error"}[kind]
-            setattr(frames, name, json.loads(payload))
-    return frames
-
-
-def run_writer(write: Callable[[FrameWriter], None]) -> Frames:
-    """Return what `write` puts into a pipe."""
-    reading, writing = os.pipe()
-
-    def work() -> None:
-        try:
-            write(FrameWriter(writing))
-        finally:
-            os.close(writing)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    with open(reading, "rb") as stream:
-        frames = read_frames(stream)
-    thread.join()
-    return frames
-
-
-def decoded(descriptor: int, max_seconds: float = 60.0) -> Frames:
-    return run_writer(lambda frames: decoder.decode(descriptor, frames, max_seconds))
+def decoded(descriptor: int, max_seconds: float = 60.0, *, separate: bool = False) -> Frames:
+    job = Job(max_seconds, cpu_seconds=60, memory_bytes=1 << 31, separate=separate)
+    return run_writer(lambda frames: decoder.decode(FileReader(descriptor), frames, job))
 
 
 @pytest.mark.parametrize(("container", "codec", "video", "rate"), FORMATS)
@@ -119,7 +63,7 @@ def test_first_chunk_is_small_and_none_is_large(long_wav: Callable[[float], int]
     frames = decoded(long_wav(60))
     assert frames.seconds == 60.0
     assert frames.chunks[0] <= 64 * 1024
-    assert max(frames.chunks) <= decoder.MAX_PAYLOAD_BYTES
+    assert max(frames.chunks) <= MAX_PAYLOAD_BYTES
 
 
 @pytest.mark.parametrize("hot", range(6))
@@ -133,6 +77,45 @@ def test_every_full_range_channel_of_surround_sound_is_heard(hot: int, media: Me
 def test_one_sided_stereo_is_heard(hot: int, media: Media, descriptor: Descriptor) -> None:
     frames = decoded(descriptor(media("flac", "flac", layout="stereo", hot=hot, spans=((0.0, 0.5),))))
     assert frames.level(0.1, 0.4) > 4_000
+
+
+@pytest.mark.parametrize("layout", ["stereo", "5.1"])
+def test_channels_come_out_apart_where_that_is_asked_for(layout: str, media: Media, descriptor: Descriptor) -> None:
+    content = media("flac", "flac", rate=48_000, layout=layout, hot=1, spans=((0.0, 20.0),))
+    frames = decoded(descriptor(content), separate=True)
+    channels = 2 if layout == "stereo" else 6
+    assert (frames.kinds, frames.probe["channels"], len(frames.others)) == ("iad", channels, channels - 1)
+    assert {len(samples) for samples in frames.others.values()} == {len(frames.samples)} == {20 * 16_000}
+    heard = [channel for channel, samples in frames.others.items() if max(samples) > 10_000]
+    assert (heard, max(frames.samples)) == ([1], 0)
+    assert frames.done["warnings"] == []
+
+
+def test_channels_that_are_all_the_same_come_with_a_warning(media: Media, descriptor: Descriptor) -> None:
+    frames = decoded(descriptor(media("flac", "flac", layout="stereo")), separate=True)
+    assert frames.samples == frames.others[1]
+    assert [warning["code"] for warning in frames.done["warnings"]] == ["channels_alike"]
+
+
+@pytest.mark.parametrize(("channels", "code"), [(1, "one_channel"), (9, "too_many_channels")])
+def test_what_cannot_be_separated_is_refused(channels: int, code: str, descriptor: Descriptor) -> None:
+    content = wav_header(channels * 3_200, channels=channels) + bytes(channels * 3_200)
+    frames = decoded(descriptor(content), separate=True)
+    assert (frames.kinds, frames.error["code"]) == ("e", code)
+    assert decoded(descriptor(content)).seconds == 0.1
+
+
+def test_a_gap_is_as_long_on_every_channel(media: Media, descriptor: Descriptor) -> None:
+    content = media("matroska", "flac", layout="stereo", hot=0, spans=((0.0, 1.0), (3.0, 4.0)))
+    frames = decoded(descriptor(content), separate=True)
+    assert len(frames.samples) == len(frames.others[1]) == pytest.approx(4.0 * 16_000, abs=800)
+
+
+def test_a_rate_that_holds_no_speech_is_refused_before_it_becomes_hours(descriptor: Descriptor) -> None:
+    content = wav_header(60_000, rate=20) + bytes(60_000)
+    frames = decoded(descriptor(content), max_seconds=86_400)
+    assert (frames.kinds, frames.error["code"]) == ("e", "unreadable_media")
+    assert "20 samples a second" in frames.error["message"]
 
 
 def test_a_track_that_starts_late_keeps_file_time(media: Media, descriptor: Descriptor) -> None:
@@ -175,9 +158,24 @@ def test_the_default_track_is_chosen() -> None:
             frame.pts = 0
             output.mux(stream.encode(frame))
     with av.open(io.BytesIO(target.getvalue())) as container:
-        chosen = decoder.choose_audio(container)
-        assert chosen.rate == 32_000
+        first, second = decoder.audio_tracks(container)
+        assert (first.rate, second.rate) == (32_000, 8_000)
+        decoder.read_only(container, first)
         assert container.streams[0].discard is av.stream.Discard.all
+
+
+def test_an_empty_default_track_gives_way_to_one_with_sound(descriptor: Descriptor) -> None:
+    target = io.BytesIO()
+    with av.open(target, "w", format="matroska") as output:
+        streams = [output.add_stream("pcm_s16le", rate=16_000, layout="mono") for _ in range(3)]
+        streams[0].disposition = av.stream.Disposition.default
+        streams[1].disposition = streams[2].disposition = 0
+        frame = av.AudioFrame(format="s16", layout="mono", samples=8_000)
+        frame.planes[0].update(bytes(16_000))
+        frame.sample_rate, frame.pts = 16_000, 0
+        output.mux(streams[2].encode(frame))
+    frames = decoded(descriptor(target.getvalue()))
+    assert (frames.kinds, frames.seconds) == ("iad", 0.5)
 
 
 REFUSED: dict[str, tuple[bytes, str, str]] = {
@@ -329,7 +327,7 @@ def test_no_other_decoder_or_demuxer_is_open(descriptor: Descriptor, media: Medi
     }
     source = FileReader(descriptor(media("mp4", "aac", video="mpeg4", rate=44_100)))
     with decoder.open_container(source) as container:
-        decoder.choose_audio(container)
+        decoder.read_only(container, decoder.audio_tracks(container)[0])
         assert [stream.discard for stream in container.streams.video] == [av.stream.Discard.all]
 
 
@@ -344,40 +342,13 @@ def test_file_reader_has_its_own_position(descriptor: Descriptor) -> None:
     assert os.lseek(number, 0, os.SEEK_CUR) == 7
 
 
-def test_sink_refuses_more_than_its_seconds() -> None:
-    def write(frames: FrameWriter) -> None:
-        sink = PcmSink(frames, max_seconds=20)
-        sink.write_silence(20 * 16_000)
-        sink.flush()
-        with pytest.raises(Refusal, match="longer than 20 s"):
-            sink.write(b"\x00\x00")
-
-    frames = run_writer(write)
-    assert frames.seconds == 20
-    assert max(frames.chunks) == decoder.MAX_PAYLOAD_BYTES
-
-
 def test_a_parent_that_leaves_ends_the_decoder(long_wav: Callable[[float], int]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    decoder.decode(long_wav(10), FrameWriter(writing), 60)
+    decoder.decode(FileReader(long_wav(10)), FrameWriter(writing), Job(60, 60, 1 << 31))
     with pytest.raises(BrokenPipeError):
         os.write(writing, b"x")
     os.close(writing)
-
-
-def test_a_job_travels_with_its_file(descriptor: Descriptor) -> None:
-    ours, theirs = socket.socketpair()
-    job = Job(max_seconds=12.5, cpu_seconds=3, memory_bytes=1 << 31)
-    with ours, theirs:
-        decoder.send_job(ours, job, descriptor(b"content"))
-        received = decoder.receive_job(theirs)
-        assert received is not None
-        assert received[0] == job
-        assert os.pread(received[1], 10, 0) == b"content"
-        os.close(received[1])
-        ours.close()
-        assert decoder.receive_job(theirs) is None
 
 
 def test_every_development_recording_decodes_whole(dev_data: Path) -> None:

@@ -30,8 +30,24 @@ def test_the_contracts_defaults() -> None:
         hotwords=(),
         beam_size=0,
         word_timestamps=True,
+        separate=False,
         summarize=None,
     )
+
+
+@pytest.mark.parametrize(("text", "separate"), [("mix", False), (" separate ", True)])
+def test_channels_are_mixed_or_apart(text: str, separate: bool) -> None:
+    assert parse_options({"channels": text}, [_BASE]).separate is separate
+
+
+@pytest.mark.parametrize("text", ["", "true", "2", "Separate"])
+def test_there_is_no_third_way_with_channels(text: str) -> None:
+    assert _refusal({"channels": text}).field == "channels"
+
+
+def test_speakers_are_not_counted_where_each_channel_is_one() -> None:
+    assert _refusal({"channels": "separate", "speakers": "2"}).field == "speakers"
+    assert parse_options({"channels": "separate", "speakers": "0"}, [_BASE]).separate
 
 
 @pytest.mark.parametrize("value", ["true", "false"])

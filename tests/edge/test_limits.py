@@ -26,6 +26,7 @@ from tests.asr.fake_engine import FakeEngine
 from tests.asr.fake_engine import tone as speech
 from tests.asr.test_live import captions
 from tests.edge.accounts import AUTH, NO_SERVICES, key_of, left, new_database, plans_file, prove, used
+from tests.edge.conftest import wav_header
 from tests.edge.fake_mesh import FakeAsr, FakeMesh, form, tone
 from tests.edge.fake_summarize import FakeSummarize
 from tests.edge.test_events import events
@@ -106,6 +107,21 @@ async def test_a_credit_is_a_minute_and_a_begun_one_counts_whole(tmp_path: Path,
             amounts.append(await left(client, headers))
 
     assert [before - after for before, after in pairwise(amounts)] == [1, 1, 2]
+
+
+async def test_every_channel_that_is_transcribed_by_itself_is_charged(tmp_path: Path) -> None:
+    samples = 61 * 16_000
+    call = wav_header(samples * 4, channels=2) + bytes(samples * 4)
+    async with paying(tmp_path, "paid", 5) as (client, headers):
+        amounts = [await left(client, headers)]
+        for channels, status in (("mix", 200), ("separate", 200), ("separate", 402)):
+            data = aiohttp.FormData({"file": io.BytesIO(call), "channels": channels})
+            answer = await client.post("/v1/transcribe", data=data, headers=headers)
+            assert answer.status == status, await answer.text()
+            amounts.append(await left(client, headers))
+
+    # 61 s are two minutes; 122 s are three, which are not left any more.
+    assert [before - after for before, after in pairwise(amounts)] == [2, 3, 0]
 
 
 async def test_what_a_recording_takes_beyond_the_credits_is_told(tmp_path: Path) -> None:

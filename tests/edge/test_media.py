@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.edge import decoder
-from services.edge.media import DecodeLimits, Decoding, MediaWarning, Probe, decode
+from services.edge import decoder_protocol as protocol
+from services.edge.media import Chunk, DecodeLimits, Decoders, Decoding, Life, MediaWarning, Probe
 from services.runtime.errors import Fault, MeshError
 
 Media = Callable[..., bytes]
@@ -23,19 +23,28 @@ LongWav = Callable[[float], int]
 ROOT = Path(__file__).parents[2]
 
 
-def decoders() -> list[psutil.Process]:
-    """Return the decoder children of this process; others may have left other children here."""
+@pytest.fixture
+async def decoders() -> AsyncIterator[Decoders]:
+    async with Decoders() as decoders:
+        yield decoders
+
+
+def at_work() -> list[psutil.Process]:
+    """Return the decoders of this process; others may have left other children here."""
     children = psutil.Process().children()
-    return [child for child in children if "services.edge.decoder" in " ".join(child.cmdline())]
+    servers = [child for child in children if "services.edge.decoder_server" in " ".join(child.cmdline())]
+    return [decoder for server in servers for decoder in server.children()]
 
 
 async def whole(decoding: Decoding) -> float:
     """Return the seconds of PCM that came out."""
-    return sum([len(chunk) async for chunk in decoding.pcm()]) / 32_000
+    return sum([len(chunk.pcm) async for chunk in decoding.chunks()]) / 32_000
 
 
-async def refusal(descriptor: int, limits: DecodeLimits | None = None) -> MeshError:
-    async with decode(descriptor, limits) as decoding:
+async def refusal(
+    decoders: Decoders, descriptor: int, limits: DecodeLimits | None = None, *, separate: bool = False
+) -> MeshError:
+    async with decoders.decode(descriptor, limits, separate=separate) as decoding:
         with pytest.raises(MeshError) as caught:
             await whole(decoding)
     assert not psutil.pid_exists(decoding.pid)
@@ -52,17 +61,17 @@ async def gone(pid: int) -> bool:
 
 
 @asynccontextmanager
-async def begun(descriptor: int, limits: DecodeLimits | None = None) -> AsyncIterator[Decoding]:
+async def begun(decoders: Decoders, descriptor: int, limits: DecodeLimits | None = None) -> AsyncIterator[Decoding]:
     """Give a decoding in the middle of its file."""
-    async with decode(descriptor, limits) as decoding:
-        stream = decoding.pcm()
+    async with decoders.decode(descriptor, limits) as decoding:
+        stream = decoding.chunks()
         assert await anext(stream)
         yield decoding
 
 
-async def test_a_film_is_probed_and_decoded(media: Media, descriptor: Descriptor) -> None:
+async def test_a_film_is_probed_and_decoded(decoders: Decoders, media: Media, descriptor: Descriptor) -> None:
     number = descriptor(media("mp4", "aac", video="mpeg4", rate=44_100, layout="stereo"))
-    async with decode(number) as decoding:
+    async with decoders.decode(number) as decoding:
         probe = await decoding.probe()
         assert probe == Probe(probe.duration, "mov", "aac", 44_100, 2, has_video=True)
         assert probe.duration == pytest.approx(2.0, abs=0.1)
@@ -72,19 +81,21 @@ async def test_a_film_is_probed_and_decoded(media: Media, descriptor: Descriptor
     assert not psutil.pid_exists(decoding.pid)
 
 
-async def test_the_descriptor_may_close_and_its_offset_stays(wav: Callable[..., bytes], tmp_path: Path) -> None:
+async def test_the_descriptor_may_close_and_its_offset_stays(
+    decoders: Decoders, wav: Callable[..., bytes], tmp_path: Path
+) -> None:
     path = tmp_path / "upload"
     path.write_bytes(wav(16_000))
     number = os.open(path, os.O_RDONLY)
     os.lseek(number, 0, os.SEEK_END)
-    async with decode(number) as decoding:
+    async with decoders.decode(number) as decoding:
         os.close(number)
         assert await whole(decoding) == 1.0
 
 
-async def test_a_truncated_file_ends_with_a_warning(media: Media, descriptor: Descriptor) -> None:
+async def test_a_truncated_file_ends_with_a_warning(decoders: Decoders, media: Media, descriptor: Descriptor) -> None:
     content = media("mp3", "libmp3lame", rate=44_100, spans=((0.0, 6.0),))
-    async with decode(descriptor(content[: len(content) // 2])) as decoding:
+    async with decoders.decode(descriptor(content[: len(content) // 2])) as decoding:
         seconds = await whole(decoding)
     assert [warning.code for warning in decoding.warnings] == ["truncated"]
     assert isinstance(decoding.warnings[0], MediaWarning)
@@ -99,19 +110,21 @@ async def test_a_truncated_file_ends_with_a_warning(media: Media, descriptor: De
         (b"hello", "unreadable_media"),
     ],
 )
-async def test_a_wrong_file_is_an_invalid_request(content: bytes, code: str, descriptor: Descriptor) -> None:
-    error = await refusal(descriptor(content))
+async def test_a_wrong_file_is_an_invalid_request(
+    decoders: Decoders, content: bytes, code: str, descriptor: Descriptor
+) -> None:
+    error = await refusal(decoders, descriptor(content))
     assert (error.fault, error.code, error.field) == (Fault.INVALID, code, "file")
 
 
-async def test_a_long_recording_is_too_large(long_wav: LongWav) -> None:
-    error = await refusal(long_wav(61), DecodeLimits(max_seconds=60))
+async def test_a_long_recording_is_too_large(decoders: Decoders, long_wav: LongWav) -> None:
+    error = await refusal(decoders, long_wav(61), DecodeLimits(max_seconds=60))
     assert (error.fault, error.code) == (Fault.TOO_LARGE, "too_long")
     assert "60 s" in error.message
 
 
-async def test_the_child_waits_while_nobody_reads(long_wav: LongWav) -> None:
-    async with begun(long_wav(3_600)) as decoding:
+async def test_the_child_waits_while_nobody_reads(decoders: Decoders, long_wav: LongWav) -> None:
+    async with begun(decoders, long_wav(3_600)) as decoding:
         child = psutil.Process(decoding.pid)
         await asyncio.sleep(0.3)
         before = child.cpu_times()
@@ -121,23 +134,23 @@ async def test_the_child_waits_while_nobody_reads(long_wav: LongWav) -> None:
         assert decoding.decoded_seconds < 10
 
 
-async def test_leaving_early_ends_the_child(long_wav: LongWav) -> None:
-    async with begun(long_wav(3_600)) as decoding:
+async def test_leaving_early_ends_the_child(decoders: Decoders, long_wav: LongWav) -> None:
+    async with begun(decoders, long_wav(3_600)) as decoding:
         assert psutil.pid_exists(decoding.pid)
     assert not psutil.pid_exists(decoding.pid)
 
 
-async def test_leaving_before_anything_was_read_ends_the_child(long_wav: LongWav) -> None:
-    async with decode(long_wav(3_600)) as decoding:
+async def test_leaving_before_anything_was_read_ends_the_child(decoders: Decoders, long_wav: LongWav) -> None:
+    async with decoders.decode(long_wav(3_600)) as decoding:
         pass
     assert not psutil.pid_exists(decoding.pid)
 
 
-async def test_cancelling_ends_the_child(long_wav: LongWav) -> None:
+async def test_cancelling_ends_the_child(decoders: Decoders, long_wav: LongWav) -> None:
     started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     async def work() -> None:
-        async with begun(long_wav(3_600)) as decoding:
+        async with begun(decoders, long_wav(3_600)) as decoding:
             started.set_result(decoding.pid)
             await asyncio.sleep(60)
 
@@ -150,11 +163,11 @@ async def test_cancelling_ends_the_child(long_wav: LongWav) -> None:
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.002, 0.01, 0.05])
-async def test_cancelling_at_any_moment_leaves_no_child(delay: float, long_wav: LongWav) -> None:
+async def test_cancelling_at_any_moment_leaves_no_child(decoders: Decoders, delay: float, long_wav: LongWav) -> None:
     number = long_wav(60)
 
     async def work() -> None:
-        async with decode(number) as decoding:
+        async with decoders.decode(number) as decoding:
             await whole(decoding)
 
     task = asyncio.create_task(work())
@@ -162,13 +175,13 @@ async def test_cancelling_at_any_moment_leaves_no_child(delay: float, long_wav: 
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert decoders() == []
+    assert at_work() == []
 
 
 @pytest.mark.parametrize("killer", [signal.SIGSEGV, signal.SIGKILL, signal.SIGXCPU])
-async def test_a_crash_is_the_files_fault(killer: signal.Signals, long_wav: LongWav) -> None:
-    async with decode(long_wav(3_600)) as decoding:
-        stream = decoding.pcm()
+async def test_a_crash_is_the_files_fault(decoders: Decoders, killer: signal.Signals, long_wav: LongWav) -> None:
+    async with decoders.decode(long_wav(3_600)) as decoding:
+        stream = decoding.chunks()
         await anext(stream)
         os.kill(decoding.pid, killer)
         with pytest.raises(MeshError, match="could not be decoded") as caught:
@@ -177,30 +190,30 @@ async def test_a_crash_is_the_files_fault(killer: signal.Signals, long_wav: Long
     assert (caught.value.fault, caught.value.code) == (Fault.INVALID, "unreadable_media")
 
 
-async def test_a_silent_child_is_given_up(long_wav: LongWav) -> None:
-    async with decode(long_wav(3_600), DecodeLimits(stall_seconds=0.2)) as decoding:
+async def test_a_silent_child_is_given_up(decoders: Decoders, long_wav: LongWav) -> None:
+    async with decoders.decode(long_wav(3_600), DecodeLimits(stall_seconds=0.2)) as decoding:
         os.kill(decoding.pid, signal.SIGSTOP)
         with pytest.raises(MeshError, match="could not be decoded"):
             await whole(decoding)
     assert not psutil.pid_exists(decoding.pid)
 
 
-async def test_the_cpu_limit_ends_the_child(long_wav: LongWav) -> None:
+async def test_the_cpu_limit_ends_the_child(decoders: Decoders, long_wav: LongWav) -> None:
     limits = DecodeLimits(max_seconds=1e6, cpu_seconds=1)
-    error = await refusal(long_wav(65_000), limits)
+    error = await refusal(decoders, long_wav(65_000), limits)
     assert (error.fault, error.code) == (Fault.INVALID, "unreadable_media")
 
 
-async def test_the_memory_limit_makes_an_error(media: Media, descriptor: Descriptor) -> None:
+async def test_the_memory_limit_makes_an_error(decoders: Decoders, media: Media, descriptor: Descriptor) -> None:
     number = descriptor(media("mp3", "libmp3lame", rate=44_100, spans=((0.0, 6.0),)))
-    error = await refusal(number, DecodeLimits(memory_bytes=64 * 1024**2))
+    error = await refusal(decoders, number, DecodeLimits(memory_bytes=64 * 1024**2))
     assert (error.fault, error.code) == (Fault.INVALID, "unreadable_media")
 
 
-async def test_the_child_is_confined(long_wav: LongWav, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_decoder_is_confined(decoders: Decoders, long_wav: LongWav, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPEECHMESH_SECRET", "hidden")
     limits = DecodeLimits(max_seconds=7_200)
-    async with begun(long_wav(3_600), limits) as decoding:
+    async with begun(decoders, long_wav(3_600), limits) as decoding:
         child = psutil.Process(decoding.pid)
         expected = limits.job()
         assert child.rlimit(psutil.RLIMIT_FSIZE) == (0, 0)
@@ -209,20 +222,112 @@ async def test_the_child_is_confined(long_wav: LongWav, monkeypatch: pytest.Monk
         assert child.rlimit(psutil.RLIMIT_AS) == (expected.memory_bytes, expected.memory_bytes)
         assert child.rlimit(psutil.RLIMIT_CPU)[0] == expected.cpu_seconds
         assert set(child.environ()) <= {"LC_ALL", "PATH", "MALLOC_ARENA_MAX"}
-        assert child.num_fds() == 4, "its socket, its pipe, the log and the file"
-        assert child.rlimit(psutil.RLIMIT_NOFILE) == (4, 4), "there is no number for another file or socket"
+        assert child.num_fds() == 3, "the file, its pipe, and nowhere for what libraries complain"
+        assert child.rlimit(psutil.RLIMIT_NOFILE) == (3, 3), "there is no number for another file or socket"
         assert child.num_threads() == 1
-        assert "NoNewPrivs:\t1" in await asyncio.to_thread(Path(f"/proc/{child.pid}/status").read_text)
+        status = await asyncio.to_thread(Path(f"/proc/{child.pid}/status").read_text)
+        assert "NoNewPrivs:\t1" in status
+        assert "Seccomp:\t2" in status, "system calls are filtered"
         assert child.memory_info().rss < 150 * 1024**2
+
+
+async def test_a_short_clip_waits_for_no_interpreter(
+    decoders: Decoders, wav: Callable[..., bytes], descriptor: Descriptor
+) -> None:
+    number = descriptor(wav(16_000))
+    async with decoders.decode(number) as decoding:
+        await whole(decoding)
+        server = psutil.Process(decoding.pid).ppid()
+    for _ in range(5):
+        async with decoders.decode(number) as decoding:
+            assert psutil.Process(decoding.pid).ppid() == server
+            assert await whole(decoding) == 1.0
+
+
+async def test_channels_take_turns(decoders: Decoders, media: Media, descriptor: Descriptor) -> None:
+    number = descriptor(media("flac", "flac", layout="stereo", hot=1, spans=((0.0, 12.0),)))
+    async with decoders.decode(number, separate=True) as decoding:
+        chunks: list[Chunk] = [chunk async for chunk in decoding.chunks()]
+        assert (await decoding.probe()).channels == 2
+        assert decoding.decoded_seconds == 12.0
+    assert [chunk.channel for chunk in chunks] == [0, 1] * (len(chunks) // 2)
+    assert not any(any(chunk.pcm) for chunk in chunks if chunk.channel == 0)
+
+
+async def test_one_channel_cannot_be_separated(
+    decoders: Decoders, wav: Callable[..., bytes], descriptor: Descriptor
+) -> None:
+    error = await refusal(decoders, descriptor(wav(16_000)), separate=True)
+    assert (error.fault, error.code, error.field) == (Fault.INVALID, "one_channel", "channels")
+
+
+async def test_a_lost_server_is_replaced(decoders: Decoders, wav: Callable[..., bytes], descriptor: Descriptor) -> None:
+    number = descriptor(wav(16_000))
+    async with decoders.decode(number) as decoding:
+        assert await whole(decoding) == 1.0
+        server = psutil.Process(decoding.pid).parent()
+    assert server is not None
+    server.kill()
+    for _ in range(2):
+        async with decoders.decode(number) as decoding:
+            assert await whole(decoding) == 1.0
+
+
+async def test_a_decoder_lost_with_its_server_is_no_fault_of_the_file(decoders: Decoders, long_wav: LongWav) -> None:
+    async with decoders.decode(long_wav(36_000)) as decoding:
+        stream = decoding.chunks()
+        await anext(stream)
+        server = psutil.Process(decoding.pid).parent()
+        assert server is not None
+        server.kill()
+        with pytest.raises(MeshError) as caught:
+            async for _ in stream:
+                pass
+    assert (caught.value.fault, caught.value.code) == (Fault.UNAVAILABLE, "decoder_unavailable")
+    assert await gone(decoding.pid)
+
+
+async def test_a_server_that_cannot_begin_is_unavailable(descriptor: Descriptor) -> None:
+    async with Decoders((sys.executable, "-c", "pass")) as decoders:
+        with pytest.raises(MeshError) as caught:
+            async with decoders.decode(descriptor(b"x")):
+                pass
+    assert caught.value.fault is Fault.UNAVAILABLE
+
+
+async def test_closing_ends_what_is_at_work(long_wav: LongWav) -> None:
+    decoders = Decoders()
+    async with begun(decoders, long_wav(3_600)) as decoding:
+        await decoders.close()
+        assert not psutil.pid_exists(decoding.pid)
+    assert at_work() == []
+
+
+async def test_a_file_that_trickles_is_given_up(tmp_path: Path) -> None:
+    """A decoder that says a little now and then is no better than one that says nothing."""
+    frames, life = asyncio.StreamReader(), FakeLife()
+    decoding = Decoding(frames, life, 1, DecodeLimits(stall_seconds=0.3))
+    frames.feed_data(packed(PROBE))
+
+    async def trickle() -> None:
+        while True:
+            frames.feed_data(packed((b"a", bytes(32))))
+            await asyncio.sleep(0.1)
+
+    trickling = asyncio.create_task(trickle())
+    with pytest.raises(MeshError, match="could not be decoded"):
+        await whole(decoding)
+    trickling.cancel()
+    assert decoding.decoded_seconds < 0.01
 
 
 PARENT = """
 import asyncio, os, sys
-from services.edge.media import decode
+from services.edge.media import Decoders
 
 async def main():
-    async with decode(os.open(sys.argv[1], os.O_RDONLY)) as decoding:
-        async for _ in decoding.pcm():
+    async with Decoders() as decoders, decoders.decode(os.open(sys.argv[1], os.O_RDONLY)) as decoding:
+        async for _ in decoding.chunks():
             print(decoding.pid, flush=True)
             await asyncio.sleep(60)
 
@@ -230,7 +335,7 @@ asyncio.run(main())
 """
 
 
-async def test_the_child_dies_with_a_killed_edge(wav: Callable[..., bytes], descriptor: Descriptor) -> None:
+async def test_the_decoder_dies_with_a_killed_edge(wav: Callable[..., bytes], descriptor: Descriptor) -> None:
     number = descriptor(wav(2_000_000))
     parent = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -242,10 +347,11 @@ async def test_the_child_dies_with_a_killed_edge(wav: Callable[..., bytes], desc
     )
     assert parent.stdout is not None
     pid = int(await parent.stdout.readline())
-    assert psutil.pid_exists(pid)
+    server = psutil.Process(pid).ppid()
     os.kill(parent.pid, signal.SIGKILL)
     await parent.wait()
     assert await gone(pid)
+    assert await gone(server)
 
 
 def test_the_edge_loads_neither_pyav_nor_numpy() -> None:
@@ -263,19 +369,34 @@ def test_the_edge_loads_neither_pyav_nor_numpy() -> None:
     assert done.stdout == "[]\n"
 
 
-@asynccontextmanager
-async def impostor(script: str) -> AsyncIterator[Decoding]:
-    """Give a decoding whose child is a script that writes what it likes: what a taken-over decoder may do."""
-    process = await asyncio.create_subprocess_exec(sys.executable, "-I", "-c", script, stdout=asyncio.subprocess.PIPE)
-    yield Decoding(process, stall_seconds=10)
-    assert process.stdout is not None
-    await process.stdout.read()
-    await process.wait()
+class FakeLife(Life):
+    """The life of a decoder that is none.
+
+    Args:
+        status: its exit status.
+    """
+
+    def __init__(self, status: int | None = 0) -> None:
+        self._status = status
+
+    async def ended(self) -> int | None:
+        return self._status
 
 
-def said(*frames: tuple[bytes, bytes]) -> str:
-    stream = b"".join(decoder.FRAME_HEADER.pack(kind, len(payload)) + payload for kind, payload in frames)
-    return f"import sys; sys.stdout.buffer.write({stream!r})"
+def packed(*frames: tuple[bytes, bytes] | tuple[bytes, bytes, int]) -> bytes:
+    """Return frames as they go through the pipe: kind, payload, and the channel where it is not the first."""
+    return b"".join(
+        protocol.FRAME_HEADER.pack(kind, more[0] if more else 0, len(payload)) + payload
+        for kind, payload, *more in frames
+    )
+
+
+def impostor(said: bytes, status: int | None = 0, *, separate: bool = False) -> Decoding:
+    """Return a decoding whose decoder has written what it liked, as one that was taken over may do, and ended."""
+    frames = asyncio.StreamReader()
+    frames.feed_data(said)
+    frames.feed_eof()
+    return Decoding(frames, FakeLife(status), 1, DecodeLimits(stall_seconds=10), separate=separate)
 
 
 GOOD = {
@@ -289,34 +410,55 @@ GOOD = {
 PROBE = (b"i", json.dumps(GOOD).encode())
 
 
+STEREO = (b"i", json.dumps({**GOOD, "channels": 2}).encode())
+
+
 @pytest.mark.parametrize(
-    "script",
+    "said",
     [
-        said((b"a", b"\0\0")),
-        said((b"i", b"{")),
-        said((b"i", json.dumps({**GOOD, "duration": "inf"}).encode())),
-        said((b"i", b'{"duration": 1}')),
-        said(PROBE, (b"a", b"\0\0\0")),
-        said(PROBE, (b"z", b"")),
-        said(PROBE, (b"d", b"[]")),
-        said(PROBE, (b"d", b'{"warnings": 3}')),
-        said(PROBE, (b"e", b"[]")),
-        said(PROBE, (b"e", b'{"code": "free_credits", "message": "x"}')),
-        "import sys; sys.stdout.buffer.write(b'a' + b'\\xff' * 4 + bytes(100))",
-        f"import os; os._exit({decoder.EXIT_DECODING_FAILED})",
+        packed((b"a", b"\0\0")),
+        packed((b"i", b"{")),
+        packed((b"i", json.dumps({**GOOD, "duration": "inf"}).encode())),
+        packed((b"i", b'{"duration": 1}')),
+        packed(PROBE, (b"a", b"\0\0\0")),
+        packed(PROBE, (b"a", b"\0\0", 1)),
+        packed(STEREO, (b"a", b"\0\0", 1)),
+        packed(PROBE, (b"z", b"")),
+        packed(PROBE, (b"d", b"[]")),
+        packed(PROBE, (b"d", b'{"warnings": 3}')),
+        packed(PROBE, (b"e", b"[]")),
+        packed(PROBE, (b"e", b'{"code": "free_credits", "message": "x"}')),
+        b"a\0" + b"\xff" * 4 + bytes(100),
     ],
 )
-async def test_a_child_that_breaks_the_protocol_is_refused(script: str) -> None:
-    async with impostor(script) as decoding:
-        with pytest.raises(MeshError, match="could not be decoded") as caught:
-            await whole(decoding)
+async def test_a_decoder_that_breaks_the_protocol_is_refused(said: bytes) -> None:
+    with pytest.raises(MeshError, match="could not be decoded") as caught:
+        await whole(impostor(said))
     assert caught.value.fault is Fault.INVALID
 
 
-async def test_a_child_that_cannot_begin_is_our_fault() -> None:
-    async with impostor("import sys; sys.exit(1)") as decoding:
-        with pytest.raises(RuntimeError, match="status 1"):
-            await decoding.probe()
+@pytest.mark.parametrize(
+    "said",
+    [
+        packed(PROBE),
+        packed((b"i", json.dumps({**GOOD, "channels": 200}).encode())),
+        packed(STEREO, (b"a", b"\0\0", 2)),
+    ],
+)
+async def test_channels_are_no_more_and_no_less_than_were_asked_for(said: bytes) -> None:
+    with pytest.raises(MeshError, match="could not be decoded"):
+        await whole(impostor(said, separate=True))
+
+
+@pytest.mark.parametrize("status", [-signal.SIGSEGV, -signal.SIGXCPU, protocol.EXIT_DECODING_FAILED])
+async def test_a_decoder_that_ends_by_itself_is_refused(status: int) -> None:
+    with pytest.raises(MeshError, match="could not be decoded"):
+        await whole(impostor(packed(PROBE), status))
+
+
+async def test_a_decoder_that_cannot_begin_is_our_fault() -> None:
+    with pytest.raises(RuntimeError, match="status 1"):
+        await impostor(b"", 1).probe()
 
 
 def test_cpu_time_grows_with_the_allowed_length() -> None:
@@ -326,20 +468,20 @@ def test_cpu_time_grows_with_the_allowed_length() -> None:
     assert replace(limits, cpu_seconds=5).job().cpu_seconds == 5
 
 
-async def test_several_files_decode_at_once(media: Media, descriptor: Descriptor) -> None:
+async def test_several_files_decode_at_once(decoders: Decoders, media: Media, descriptor: Descriptor) -> None:
     number = descriptor(media("flac", "flac", rate=44_100))
 
     async def one() -> float:
-        async with decode(number) as decoding:
+        async with decoders.decode(number) as decoding:
             return await whole(decoding)
 
     assert await asyncio.gather(*(one() for _ in range(4))) == [2.0] * 4
-    assert decoders() == []
+    assert at_work() == []
 
 
-async def decode_path(path: Path) -> tuple[float, Decoding]:
+async def decode_path(decoders: Decoders, path: Path) -> tuple[float, Decoding]:
     with path.open("rb") as file:
-        async with decode(file.fileno()) as decoding:
+        async with decoders.decode(file.fileno()) as decoding:
             return await whole(decoding), decoding
 
 
@@ -362,15 +504,15 @@ REFUSED = {
 }
 
 
-async def test_every_broken_development_file_is_answered_as_its_truth_says(dev_data: Path) -> None:
+async def test_every_broken_development_file_is_answered_as_its_truth_says(decoders: Decoders, dev_data: Path) -> None:
     truth = json.loads((dev_data / "formats_truth.json").read_text())
     assert set(truth["broken"]) == set(DECODABLE) | set(REFUSED)
     for name, (expected, warnings) in DECODABLE.items():
-        seconds, decoding = await decode_path(dev_data / "broken" / name)
+        seconds, decoding = await decode_path(decoders, dev_data / "broken" / name)
         assert seconds == pytest.approx(expected, abs=0.1), name
         assert [warning.code for warning in decoding.warnings] == warnings, name
     for name, (code, words) in REFUSED.items():
         with pytest.raises(MeshError) as caught:
-            await decode_path(dev_data / "broken" / name)
+            await decode_path(decoders, dev_data / "broken" / name)
         assert (caught.value.fault, caught.value.code) == (Fault.INVALID, code), name
         assert words in caught.value.message, name

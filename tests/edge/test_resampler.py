@@ -14,6 +14,6 @@ def test_channels_without_a_layout_are_all_heard(channels: int, hot: int) -> Non
     samples[hot::channels] = array.array("h", ([16_000] * 16 + [-16_000] * 16) * 100)
     frame.planes[0].update(samples.tobytes())
     resampler = Resampler(frame)
-    out = array.array("h", b"".join(bytes(data) for source in (frame, None) for data in resampler.push(source)))
+    out = array.array("h", b"".join(bytes(mix) for source in (frame, None) for (mix,) in resampler.push(source)))
     assert len(out) == 1_600
     assert sum(abs(sample) for sample in out) / len(out) > 10_000 / channels

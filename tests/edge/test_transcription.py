@@ -4,20 +4,23 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from services.edge.clients import Done
+from services.edge.media import Chunk
 from services.edge.summary import STYLES
 from services.edge.transcription import _fed, _Feed, _pump, _Shares
 from services.runtime.errors import Fault, MeshError
+from tests.edge.conftest import wav_header
 from tests.edge.fake_mesh import FakeAsr, FakeMesh, form, post
 from tests.edge.fake_summarize import FakeSummarize
 
 
-async def _chunks(count: int, sent: list[int]) -> AsyncIterator[bytes]:
+async def _chunks(count: int, sent: list[int], channels: int = 1) -> AsyncIterator[Chunk]:
     for number in range(count):
         sent.append(number)
-        yield bytes([number])
+        yield Chunk(number % channels, bytes([number]))
 
 
 async def test_both_services_get_every_chunk_in_order() -> None:
@@ -26,15 +29,26 @@ async def test_both_services_get_every_chunk_in_order() -> None:
     async def take(feed: _Feed) -> bytes:
         return b"".join([chunk async for chunk in feed.chunks()])
 
-    _, one, two = await asyncio.gather(_pump(_chunks(20, []), feeds), take(feeds[0]), take(feeds[1]))
+    _, one, two = await asyncio.gather(_pump(_chunks(20, []), [feeds]), take(feeds[0]), take(feeds[1]))
 
     assert one == two == bytes(range(20))
+
+
+async def test_each_channel_goes_to_those_who_listen_to_it() -> None:
+    left, right = _Feed(), _Feed()
+
+    async def take(feed: _Feed) -> bytes:
+        return b"".join([chunk async for chunk in feed.chunks()])
+
+    _, one, two = await asyncio.gather(_pump(_chunks(20, [], 2), [[left], [right]]), take(left), take(right))
+
+    assert (one, two) == (bytes(range(0, 20, 2)), bytes(range(1, 20, 2)))
 
 
 async def test_the_slower_service_holds_up_the_decoder() -> None:
     feeds = [_Feed(), _Feed()]
     sent: list[int] = []
-    pumping = asyncio.ensure_future(_pump(_chunks(100, sent), feeds))
+    pumping = asyncio.ensure_future(_pump(_chunks(100, sent), [feeds]))
     fast = asyncio.ensure_future(anext(feeds[0].chunks()))
     await fast
     for _ in range(20):
@@ -79,7 +93,7 @@ async def test_a_service_that_answers_early_does_not_hold_up_the_rest() -> None:
 
     async with asyncio.timeout(5):
         _, early, whole = await asyncio.gather(
-            _pump(_chunks(100, []), feeds),
+            _pump(_chunks(100, []), [feeds]),
             _fed(feeds[0], answer_at_once(feeds[0])),
             _fed(feeds[1], take_all(feeds[1])),
         )
@@ -101,6 +115,46 @@ async def _transcribe(tmp_path: Path, mesh: FakeMesh, seconds: float = 3.0, **fi
     status, _, _, text = await post(tmp_path, form(seconds, **fields), mesh)
     assert status == 200
     return json.loads(text)
+
+
+def _stereo(seconds: float) -> aiohttp.FormData:
+    samples = int(seconds * 16_000)
+    data = aiohttp.FormData()
+    data.add_field("file", wav_header(samples * 4, channels=2) + b"\x10\x00\x20\x00" * samples, filename="call.wav")
+    return data
+
+
+async def test_channels_that_are_asked_for_apart_are_speakers(tmp_path: Path) -> None:
+    mesh = FakeMesh(down=frozenset({"diarize"}))
+    data = _stereo(2)
+    data.add_field("channels", "separate")
+    status, _, _, text = await post(tmp_path, data, mesh)
+    answer = json.loads(text)
+    assert (status, answer["duration"], answer["speakers"]) == (200, 2.0, ["Speaker 1", "Speaker 2"])
+    assert [(s["text"], s["channel"], s["speaker"]) for s in answer["segments"]] == [
+        ("word0.", 0, "Speaker 1"),
+        ("word0.", 1, "Speaker 2"),
+        ("word1.", 0, "Speaker 1"),
+        ("word1.", 1, "Speaker 2"),
+    ]
+    assert "warnings" not in answer, "diarize, which is down, was not needed"
+    assert len(mesh.asr.configs) == 2
+
+
+async def test_channels_apart_without_speakers_have_no_names(tmp_path: Path) -> None:
+    data = _stereo(1)
+    for name, value in {"channels": "separate", "diarize": "false"}.items():
+        data.add_field(name, value)
+    status, _, _, text = await post(tmp_path, data)
+    answer = json.loads(text)
+    assert (status, answer["speakers"]) == (200, [])
+    assert [(s["channel"], "speaker" in s) for s in answer["segments"]] == [(0, False), (1, False)]
+
+
+async def test_a_recording_of_one_channel_is_not_separated(tmp_path: Path) -> None:
+    status, _, _, text = await post(tmp_path, form(1, channels="separate"))
+    answer = json.loads(text)
+    assert (status, answer["code"], answer["field"]) == (400, "one_channel", "channels")
 
 
 @pytest.mark.parametrize(
