@@ -43,7 +43,7 @@ class AsrSettings(EngineSettings):
     window_seconds: float = Field(default=17, ge=5, le=26)
     """Longest stretch of speech that is recognized at once. Shorter is faster, longer hears more context."""
 
-    max_audio_seconds: float = Field(default=14_400, gt=0)
+    max_audio_seconds: float = Field(default=86_400, gt=0)
     """Longest recording that is taken."""
 
     @property

@@ -30,7 +30,7 @@ class DiarizeSettings(EngineSettings):
     buffer_seconds: float = Field(default=600, ge=60)
     """Audio that one request may be ahead of the work on it; then flow control holds its sender."""
 
-    max_audio_seconds: float = Field(default=14_400, gt=0)
+    max_audio_seconds: float = Field(default=86_400, gt=0)
     """Longest recording that is taken."""
 
     @property

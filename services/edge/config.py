@@ -81,14 +81,28 @@ class EdgeSettings(ServiceSettings):
     spool_dir: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()) / "speechmesh-spool")
     """Folder whose disk holds uploads while they are worked on; nothing stays in it."""
 
+    spool_max_bytes: int | None = Field(default=None, ge=1)
+    """The most that uploads may hold there together, such as the size of the volume; as much as the disk has unless
+    this is set. A larger file is refused with 413."""
+
+    spool_free_bytes: int = Field(default=1_000_000_000, ge=0)
+    """What is to stay free on that disk, whoever fills it."""
+
+    spool_wait_seconds: float = Field(default=30, ge=0)
+    """How long an upload for which there is no room is held back before it is refused with 503."""
+
+    upload_limit: int = Field(default=256, ge=1, le=10_000)
+    """Uploads on their way in at once; one more is refused with 429."""
+
     upload_stall_seconds: float = Field(default=60, gt=0)
-    """Longest pause of a sender; an upload that stops is given up."""
+    """Longest pause of a sender; an upload that stops, or brings less than 500 bytes a second in the long run, is given
+    up."""
 
     concurrency: int = Field(default=32, ge=1, le=128)
     """Recordings worked on at once, each with a decoder of its own, and as many summaries; one more is refused with
     429."""
 
-    max_audio_seconds: float = Field(default=14_400, gt=0)
+    max_audio_seconds: float = Field(default=86_400, gt=0)
     """Longest recording that is taken."""
 
     request_seconds: float = Field(default=7_200, gt=0)

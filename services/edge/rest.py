@@ -50,6 +50,7 @@ class Rest:
     identity: Identity
     metering: Metering
     spool: Spool
+    uploads: Admission
     admission: Admission
     summaries: Admission
     upload_stall_seconds: float
@@ -71,13 +72,14 @@ class Rest:
         refuse_announced_size(request, most)
         await refuse_other_bodies(request)
         async with self.metering.admit(request, caller, Work.FILE, repeat) as admitted:
-            upload = await receive_upload(
-                request,
-                discarding if admitted.is_answered else self.spool.open,
-                most,
-                self.upload_stall_seconds,
-                fingerprint=admitted.repeatable,
-            )
+            with self.uploads.place():
+                upload = await receive_upload(
+                    request,
+                    discarding if admitted.is_answered else self.spool.open,
+                    most,
+                    self.upload_stall_seconds,
+                    fingerprint=admitted.repeatable,
+                )
             with upload.file:
                 kept = admitted.kept_answer(upload.fingerprint)
                 if kept is not None:

@@ -54,6 +54,7 @@ _TEXT_KINDS: Final[tuple[tuple[bytes, str], ...]] = (
     (rb"<!doctype html|<html", "a web page"),
     (rb"<\?xml|<svg|<mpd", "an XML document"),
     (rb"[\[{]\s*[\"{\[]", "JSON text"),
+    (rb"[a-z][a-z0-9+.-]{1,15}://\S+\s*\Z", "an address (URL): send the recording itself"),
     (rb"version https://git-lfs", "a Git LFS pointer: send the recording itself"),
 )
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from services.edge.spool_room import SpoolRoom, spool_full
 from services.runtime.errors import Fault, MeshError
 
 BATCH_BYTES: Final = 1024 * 1024
@@ -36,11 +37,14 @@ class SpoolFile:
     Args:
         descriptor: an open, empty, anonymous file; this object owns it from now on.
         limit_bytes: the most that may be written; None for no limit.
+        room: what is written is taken of it, and given back in the end.
     """
 
-    def __init__(self, descriptor: int, limit_bytes: int | None = None) -> None:
+    def __init__(self, descriptor: int, limit_bytes: int | None = None, room: SpoolRoom | None = None) -> None:
         self._descriptor = descriptor
         self._limit_bytes = limit_bytes
+        self._room = room
+        self._taken = 0
         self._batch: list[bytes] = []
         self._batch_bytes = 0
         self._size = 0
@@ -56,11 +60,22 @@ class SpoolFile:
         """Return the file's descriptor; its content is complete after `flush` only."""
         return self._descriptor
 
+    async def expect(self, size: int) -> None:
+        """Wait until there is room for `size` bytes, which are said to come.
+
+        Raises:
+            MeshError: TOO_LARGE when that is more than the file may hold, UNAVAILABLE when there is no room for it.
+        """
+        if self._limit_bytes is not None and size > self._limit_bytes:
+            raise too_large(self._limit_bytes)
+        if self._room is not None:
+            await self._room.wait_for(size)
+
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append `data`.
 
         Raises:
-            MeshError: TOO_LARGE when the file would pass its limit, UNAVAILABLE when the disk is full.
+            MeshError: TOO_LARGE when the file would pass its limit, UNAVAILABLE when there is no room for it.
         """
         self._size += len(data)
         if self._limit_bytes is not None and self._size > self._limit_bytes:
@@ -75,7 +90,11 @@ class SpoolFile:
         """Write what was gathered; from now on other readers of the descriptor see every byte."""
         if not self._batch:
             return
-        batch, self._batch, self._batch_bytes = self._batch, [], 0
+        batch, size = self._batch, self._batch_bytes
+        self._batch, self._batch_bytes = [], 0
+        if self._room is not None:
+            await self._room.take(size)
+            self._taken += size
         loop = asyncio.get_running_loop()
         self._writing = loop.run_in_executor(None, _write_all, self._descriptor, batch)
         # Shielded: when the caller is cancelled, `close` must still know that the thread holds the file.
@@ -86,6 +105,8 @@ class SpoolFile:
         if self._closed:
             return
         self._closed = True
+        if self._room is not None:
+            self._room.give_back(self._taken)
         if self._writing is not None and not self._writing.done():
             self._writing.add_done_callback(self._close_after_write)
         else:
@@ -110,16 +131,30 @@ class Spool:
 
     Args:
         folder: made with mode 0700 if missing; leftovers of ours in it are removed.
+        max_bytes: the most that its files may hold together; None for no limit but the disk's.
+        keep_free_bytes: what is to stay free on its disk.
+        wait_seconds: how long a file waits for room.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        max_bytes: int | None = None,
+        *,
+        keep_free_bytes: int = 0,
+        wait_seconds: float = 30.0,
+    ) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = folder
         self.removed = _remove_leftovers(folder)
+        self.room = SpoolRoom(
+            max_bytes, keep_free_bytes=keep_free_bytes, free=lambda: _free(folder), wait_seconds=wait_seconds
+        )
 
     def open(self, limit_bytes: int | None = None) -> SpoolFile:
-        """Return a new empty file that takes at most `limit_bytes`."""
-        return SpoolFile(_open_anonymous(self.folder), limit_bytes)
+        """Return a new empty file that takes at most `limit_bytes`, and no more than the whole spool may hold."""
+        limits = [limit for limit in (limit_bytes, self.room.max_bytes) if limit is not None]
+        return SpoolFile(_open_anonymous(self.folder), min(limits, default=None), self.room)
 
 
 def discarding(limit_bytes: int | None = None) -> SpoolFile:
@@ -167,9 +202,12 @@ def _write_all(descriptor: int, pieces: list[bytes]) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise MeshError(
-            Fault.UNAVAILABLE, "There is no room for another upload at this moment.", code="spool_full"
-        ) from error
+        raise spool_full() from error
+
+
+def _free(folder: Path) -> int:
+    status = os.statvfs(folder)
+    return status.f_bavail * status.f_frsize
 
 
 def _remove_leftovers(folder: Path) -> int:

@@ -1,13 +1,18 @@
-"""A multipart upload: the file to the spool byte by byte, the other fields to text."""
+"""An upload: the recording to the spool byte by byte, the other fields to text.
+
+It comes as a form, or as the bytes of the file alone with its fields in the query of the address.
+"""
 
 import asyncio
 import hashlib
 import json
+import re
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from aiohttp import BodyPartReader, web
+from aiohttp import BodyPartReader, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from services.edge.form import FIELDS
@@ -24,10 +29,23 @@ _VALUE_CHUNK_BYTES = 1024
 # What boundaries, part headers and the other fields may add to the file itself.
 _FORM_BYTES = 64 * 1024 + sum(FIELDS.values())
 
+_LEAST_BYTES_PER_SECOND = 500
+"""On the whole; a tenth of what the slowest line gives. Who sends less holds his place for nothing."""
+
+_FORM = "multipart/form-data"
+_RAW_TYPES = frozenset({"application/octet-stream", "application/ogg", "application/mp4"})
+
+_ADDRESS_FIELDS = frozenset({"url", "uri", "link", "audio_url", "file_url", "media_url", "remote_url", "source_url"})
+_ADDRESS = re.compile(rb"\s*[a-z][a-z0-9+.-]{1,15}://", re.IGNORECASE)
+
 # How aiohttp says that a body is not what it claims to be.
 _MALFORMED = (ValueError, AssertionError, RuntimeError, HttpProcessingError, web.RequestPayloadError)
 
 _HOW = "Send multipart/form-data with the recording in the field 'file', such as curl -F file=@meeting.mp3."
+_HOW_ALONE = (
+    "Or send the recording alone, as audio/* or application/octet-stream, with the other fields in the address: "
+    "curl --data-binary @meeting.mp3 -H 'Content-Type: application/octet-stream' '…/v1/transcribe?language=en'."
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +63,7 @@ class Upload:
 async def receive_upload(
     request: web.Request, open_file: OpenFile, max_bytes: int, stall_seconds: float, *, fingerprint: bool = False
 ) -> Upload:
-    """Read the form of `request`; fields may come in any order.
+    """Read the recording and the fields of `request`; those of a form may come in any order.
 
     Args:
         request: nothing of its body has been read.
@@ -55,50 +73,39 @@ async def receive_upload(
         fingerprint: whether to make one; it costs a second of processor time for each gigabyte or two.
 
     Raises:
-        MeshError: INVALID for anything that is not such a form, TOO_LARGE as soon as that is known.
+        MeshError: INVALID for anything that is not such an upload, TOO_LARGE as soon as that is known, UNAVAILABLE
+            where there is no room for it.
     """
     refuse_announced_size(request, max_bytes)
     await refuse_other_bodies(request)
-    file: SpoolFile | None = None
-    fields: dict[str, str] = {}
-    content = hashlib.sha256() if fingerprint else None
+    receiving = _Receiving(request, open_file, max_bytes, _Patience(stall_seconds), fingerprint=fingerprint)
     try:
-        parts = await request.multipart()
-        while (part := await _in_time(parts.next(), stall_seconds)) is not None:
-            if not isinstance(part, BodyPartReader):
-                raise _malformed()
-            name = _name(part)
-            if name == "file":
-                if file is not None:
-                    raise invalid_field("file", "Send one file a request; the field 'file' came twice.")
-                file = await _receive_file(part, open_file(max_bytes), stall_seconds, content)
-            elif name in fields:
-                raise invalid_field(name, f"The field '{name}' came twice.")
-            else:
-                fields[name] = await _receive_value(name, part, stall_seconds)
-        if file is None:
-            raise invalid_field("file", f"The field 'file' is missing. {_HOW}")
+        if _is_form(request):
+            await receiving.receive_form()
+        else:
+            await receiving.receive_alone()
+        return receiving.upload()
     except BaseException as error:
-        if file is not None:
-            file.close()
+        if receiving.file is not None:
+            receiving.file.close()
         if isinstance(error, TimeoutError):
             raise _stalled() from error
         if isinstance(error, _MALFORMED):
-            raise _malformed() from error
+            raise _malformed(request) from error
         raise
-    return Upload(file, fields, _fingerprint(content, fields) if content else b"")
 
 
 def refuse_announced_size(request: web.Request, max_bytes: int) -> None:
     """Raise MeshError (TOO_LARGE) when the head already tells that the upload is too large."""
-    if request.content_length is not None and request.content_length > max_bytes + _FORM_BYTES:
+    around = _FORM_BYTES if _is_form(request) else 0
+    if request.content_length is not None and request.content_length > max_bytes + around:
         raise too_large(max_bytes)
 
 
 async def refuse_other_bodies(request: web.Request) -> None:
-    """Raise MeshError (INVALID) when the head, or a very short body, tells that this is no form."""
-    if request.content_type != "multipart/form-data":
-        raise MeshError(Fault.INVALID, f"The body is not a form. {_HOW}", code="not_a_form", field="file")
+    """Raise MeshError (INVALID) when the head, or a very short body, tells that this is no upload."""
+    if _is_alone(request):
+        return
     length = request.content_length
     if length is not None and length < len("[object FormData]") + 1 and b"[object" in await request.read():
         raise MeshError(
@@ -109,59 +116,160 @@ async def refuse_other_bodies(request: web.Request) -> None:
             code="not_a_form",
             field="file",
         )
+    if _is_form(request):
+        for name in request.query:
+            if name in FIELDS or name in _ADDRESS_FIELDS:
+                raise invalid_field(name, f"Send the field '{name}' in the form, not in the address.")
+    else:
+        about = " Recordings are not fetched from addresses." if request.content_type == "application/json" else ""
+        message = f"The body is neither a form nor a recording.{about} {_HOW} {_HOW_ALONE}"
+        raise MeshError(Fault.INVALID, message, code="not_a_form", field="file")
 
 
-def _name(part: BodyPartReader) -> str:
-    name = part.name or ""
-    if name != "file" and name not in FIELDS:
-        allowed = ", ".join(["file", *FIELDS])
-        raise invalid_field(name[:64], f"There is no field {name[:64]!r}; the fields are: {allowed}.")
-    return name
+def _is_form(request: web.Request) -> bool:
+    return request.content_type == _FORM
 
 
-async def _receive_file(
-    part: BodyPartReader, file: SpoolFile, stall_seconds: float, content: "hashlib._Hash | None"
-) -> SpoolFile:
-    try:
-        if part.filename is None:
-            raise invalid_field("file", f"The field 'file' holds text instead of a file. {_HOW}")
-        while chunk := await _in_time(part.read_chunk(_CHUNK_BYTES), stall_seconds):
-            if content is not None:
-                content.update(chunk)
-            await file.write(chunk)
+def _is_alone(request: web.Request) -> bool:
+    return request.content_type in _RAW_TYPES or request.content_type.startswith(("audio/", "video/"))
+
+
+class _Patience:
+    """How long a sender may keep us waiting: with a single pause, and on the whole.
+
+    Args:
+        stall_seconds: longest pause.
+    """
+
+    def __init__(self, stall_seconds: float) -> None:
+        self._stall_seconds = stall_seconds
+        self._left_seconds = stall_seconds
+
+    async def with_(self, reading: Awaitable[T]) -> T:
+        """Return what is read; raise TimeoutError where it takes too long."""
+        began = time.monotonic()
+        async with asyncio.timeout(min(self._stall_seconds, self._left_seconds)):
+            read = await reading
+        waited, came = time.monotonic() - began, len(read) if isinstance(read, bytes | bytearray) else 0
+        self._left_seconds = self._left_seconds - waited + came / _LEAST_BYTES_PER_SECOND
+        return read
+
+
+class _Receiving:
+    """One upload on its way in."""
+
+    def __init__(
+        self, request: web.Request, open_file: OpenFile, max_bytes: int, patience: _Patience, *, fingerprint: bool
+    ) -> None:
+        self._request = request
+        self._open_file = open_file
+        self._max_bytes = max_bytes
+        self._patience = patience
+        self._content = hashlib.sha256() if fingerprint else None
+        self._fields: dict[str, str] = {}
+        self.file: SpoolFile | None = None
+
+    def upload(self) -> Upload:
+        """Return what came."""
+        if self.file is None:
+            raise invalid_field("file", f"The field 'file' is missing. {_HOW}")
+        return Upload(self.file, self._fields, self._fingerprint())
+
+    async def receive_form(self) -> None:
+        parts: MultipartReader = await self._request.multipart()
+        while (part := await self._patience.with_(parts.next())) is not None:
+            if not isinstance(part, BodyPartReader):
+                raise _malformed(self._request)
+            name = part.name or ""
+            if name == "file":
+                await self._take_file(part)
+            else:
+                self._refuse_name(name)
+                self._fields[name] = await self._value(name, part)
+
+    async def receive_alone(self) -> None:
+        for name, value in self._request.query.items():
+            self._refuse_name(name)
+            if len(value.encode(errors="replace")) > FIELDS[name]:
+                raise _too_long(name)
+            self._fields[name] = value
+        content = self._request.content
+        file = await self._begin_file()
+        while chunk := await self._patience.with_(content.readany()):
+            await self._keep(file, chunk)
         await file.flush()
-    except BaseException:
-        file.close()
-        raise
-    return file
+
+    def _refuse_name(self, name: str) -> None:
+        shown = name[:64]
+        if name in _ADDRESS_FIELDS:
+            raise _address(shown)
+        if name not in FIELDS:
+            allowed = ", ".join(["file", *FIELDS])
+            raise invalid_field(shown, f"There is no field {shown!r}; the fields are: {allowed}.")
+        if name in self._fields:
+            raise invalid_field(name, f"The field '{name}' came twice.")
+
+    async def _take_file(self, part: BodyPartReader) -> None:
+        if self.file is not None:
+            raise invalid_field("file", "Send one file a request; the field 'file' came twice.")
+        if part.filename is None:
+            if _ADDRESS.match(await self._patience.with_(part.read_chunk(_VALUE_CHUNK_BYTES))):
+                raise _address("file")
+            raise invalid_field("file", f"The field 'file' holds text instead of a file. {_HOW}")
+        file = await self._begin_file()
+        while chunk := await self._patience.with_(part.read_chunk(_CHUNK_BYTES)):
+            await self._keep(file, chunk)
+        await file.flush()
+
+    async def _begin_file(self) -> SpoolFile:
+        self.file = self._open_file(self._max_bytes)
+        announced = self._request.content_length or 0
+        await self.file.expect(max(0, announced - (_FORM_BYTES if _is_form(self._request) else 0)))
+        return self.file
+
+    async def _keep(self, file: SpoolFile, chunk: bytes | bytearray) -> None:
+        if self._content is not None:
+            self._content.update(chunk)
+        await file.write(chunk)
+
+    async def _value(self, name: str, part: BodyPartReader) -> str:
+        value = bytearray()
+        while chunk := await self._patience.with_(part.read_chunk(_VALUE_CHUNK_BYTES)):
+            value += chunk
+            if len(value) > FIELDS[name]:
+                raise _too_long(name)
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise invalid_field(name, f"The field '{name}' is not UTF-8 text.") from None
+
+    def _fingerprint(self) -> bytes:
+        """Return what tells this upload from others, in whatever order its fields came."""
+        if self._content is None:
+            return b""
+        self._content.update(json.dumps(sorted(self._fields.items())).encode())
+        return self._content.digest()
 
 
-async def _receive_value(name: str, part: BodyPartReader, stall_seconds: float) -> str:
-    value = bytearray()
-    while chunk := await _in_time(part.read_chunk(_VALUE_CHUNK_BYTES), stall_seconds):
-        value += chunk
-        if len(value) > FIELDS[name]:
-            raise invalid_field(name, f"The field '{name}' is longer than any value that is allowed.")
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        raise invalid_field(name, f"The field '{name}' is not UTF-8 text.") from None
+def _too_long(name: str) -> MeshError:
+    return invalid_field(name, f"The field '{name}' is longer than any value that is allowed.")
 
 
-def _fingerprint(content: "hashlib._Hash", fields: dict[str, str]) -> bytes:
-    """Return what tells this upload from others, in whatever order its fields came."""
-    content.update(json.dumps(sorted(fields.items())).encode())
-    return content.digest()
-
-
-async def _in_time(reading: Awaitable[T], seconds: float) -> T:
-    async with asyncio.timeout(seconds):
-        return await reading
+def _address(field: str) -> MeshError:
+    return MeshError(
+        Fault.INVALID,
+        "Recordings are not fetched from addresses (URLs): send the recording itself in the field 'file'.",
+        code="url_not_supported",
+        field=field,
+    )
 
 
 def _stalled() -> MeshError:
     return MeshError(Fault.INVALID, "The upload stopped before its end.", code="upload_stalled", field="file")
 
 
-def _malformed() -> MeshError:
+def _malformed(request: web.Request) -> MeshError:
+    if not _is_form(request):
+        message = "The upload ended before its end, or is not what its head says."
+        return MeshError(Fault.INVALID, message, code="malformed_body", field="file")
     return MeshError(Fault.INVALID, f"The form is malformed. {_HOW}", code="malformed_form", field="file")

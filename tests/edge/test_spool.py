@@ -154,3 +154,28 @@ def test_nothing_is_left_after_sigkill(tmp_path: Path) -> None:
         child.send_signal(signal.SIGKILL)
     assert child.returncode == -signal.SIGKILL
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_what_files_hold_is_room_that_they_give_back(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 3 * BATCH_BYTES, wait_seconds=0.05)
+    with spool.open() as first:
+        await first.write(bytes(2 * BATCH_BYTES))
+        assert spool.room.held_bytes == 2 * BATCH_BYTES
+        with spool.open() as second:
+            await second.write(bytes(BATCH_BYTES))
+            with pytest.raises(MeshError, match="no room"):
+                await second.write(bytes(BATCH_BYTES))
+        assert spool.room.held_bytes == 2 * BATCH_BYTES
+    assert spool.room.held_bytes == 0
+
+
+async def test_no_file_may_be_larger_than_the_spool(tmp_path: Path) -> None:
+    with Spool(tmp_path, 1_000).open(limit_bytes=2_000) as file, pytest.raises(MeshError, match="larger than 1 kB"):
+        await file.expect(1_001)
+
+
+async def test_what_is_announced_has_to_find_room(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, keep_free_bytes=1 << 60, wait_seconds=0.0)
+    with spool.open() as file, pytest.raises(MeshError) as caught:
+        await file.expect(1)
+    assert (caught.value.fault, caught.value.code) == (Fault.UNAVAILABLE, "spool_full")
