@@ -10,10 +10,12 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from email.message import Message
 from typing import TypeVar
 
 from aiohttp import BodyPartReader, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from services.edge.form import FIELDS
 from services.edge.spool import SpoolFile, too_large
@@ -155,6 +157,56 @@ class _Patience:
         return read
 
 
+@dataclass(frozen=True)
+class _Part:
+    """A part of a form."""
+
+    name: str
+    """Of its field."""
+    is_file: bool
+    """Whether it has a file's name of its own, whatever that is."""
+    reader: BodyPartReader
+
+
+class _FormReader(MultipartReader):
+    """Reads a form; what its parts are called is read here.
+
+    aiohttp warns of heads that it cannot read, such as curl makes of a quotation mark before a semicolon: the warning
+    has the file's name in it, which is nothing for a log, and the field has no name any more.
+    """
+
+    disposition = ""
+    """The head of the part that came last."""
+
+    async def fetch_next_part(self) -> MultipartReader | BodyPartReader:
+        """Return the next part, without the head that tells its name."""
+        part = await super().fetch_next_part()
+        self.disposition = part.headers.get("Content-Disposition", "")
+        headers = CIMultiDict(part.headers)
+        headers.pop("Content-Disposition", None)
+        part.headers = CIMultiDictProxy(headers)
+        return part
+
+    async def next_part(self) -> _Part | None:
+        """Return the next part; None at the end.
+
+        Raises:
+            ValueError: it is a form in the form.
+        """
+        part = await self.next()
+        if part is None:
+            return None
+        if not isinstance(part, BodyPartReader):
+            raise ValueError("a form in the form")
+        head = Message()
+        head["Content-Disposition"] = self.disposition
+        parameters = {name.lower(): value for name, value in head.get_params([], "content-disposition")}
+        name = parameters.get("name", "")
+        # Of a name with a character set and a language (RFC 2231) only the text counts.
+        name = name[2] if isinstance(name, tuple) else name
+        return _Part(name, "filename" in parameters or "filename*" in parameters, part)
+
+
 class _Receiving:
     """One upload on its way in."""
 
@@ -176,16 +228,13 @@ class _Receiving:
         return Upload(self.file, self._fields, self._fingerprint())
 
     async def receive_form(self) -> None:
-        parts: MultipartReader = await self._request.multipart()
-        while (part := await self._patience.with_(parts.next())) is not None:
-            if not isinstance(part, BodyPartReader):
-                raise _malformed(self._request)
-            name = part.name or ""
-            if name == "file":
+        form = _FormReader(self._request.headers, self._request.content)
+        while (part := await self._patience.with_(form.next_part())) is not None:
+            if part.name == "file":
                 await self._take_file(part)
             else:
-                self._refuse_name(name)
-                self._fields[name] = await self._value(name, part)
+                self._refuse_name(part.name)
+                self._fields[part.name] = await self._value(part)
 
     async def receive_alone(self) -> None:
         for name, value in self._request.query.items():
@@ -209,15 +258,15 @@ class _Receiving:
         if name in self._fields:
             raise invalid_field(name, f"The field '{name}' came twice.")
 
-    async def _take_file(self, part: BodyPartReader) -> None:
+    async def _take_file(self, part: _Part) -> None:
         if self.file is not None:
             raise invalid_field("file", "Send one file a request; the field 'file' came twice.")
-        if part.filename is None:
-            if _ADDRESS.match(await self._patience.with_(part.read_chunk(_VALUE_CHUNK_BYTES))):
+        if not part.is_file:
+            if _ADDRESS.match(await self._patience.with_(part.reader.read_chunk(_VALUE_CHUNK_BYTES))):
                 raise _address("file")
             raise invalid_field("file", f"The field 'file' holds text instead of a file. {_HOW}")
         file = await self._begin_file()
-        while chunk := await self._patience.with_(part.read_chunk(_CHUNK_BYTES)):
+        while chunk := await self._patience.with_(part.reader.read_chunk(_CHUNK_BYTES)):
             await self._keep(file, chunk)
         await file.flush()
 
@@ -232,16 +281,16 @@ class _Receiving:
             self._content.update(chunk)
         await file.write(chunk)
 
-    async def _value(self, name: str, part: BodyPartReader) -> str:
+    async def _value(self, part: _Part) -> str:
         value = bytearray()
-        while chunk := await self._patience.with_(part.read_chunk(_VALUE_CHUNK_BYTES)):
+        while chunk := await self._patience.with_(part.reader.read_chunk(_VALUE_CHUNK_BYTES)):
             value += chunk
-            if len(value) > FIELDS[name]:
-                raise _too_long(name)
+            if len(value) > FIELDS[part.name]:
+                raise _too_long(part.name)
         try:
             return value.decode()
         except UnicodeDecodeError:
-            raise invalid_field(name, f"The field '{name}' is not UTF-8 text.") from None
+            raise invalid_field(part.name, f"The field '{part.name}' is not UTF-8 text.") from None
 
     def _fingerprint(self) -> bytes:
         """Return what tells this upload from others, in whatever order its fields came."""
