@@ -119,6 +119,9 @@ def transcribe(
     language: _Language = None,
     diarize: Annotated[bool, typer.Option(help="Say who speaks.")] = True,
     speakers: Annotated[int, typer.Option(min=0, help="Number of speakers; 0: find out.")] = 0,
+    separate: Annotated[
+        bool, typer.Option("--separate-channels", help="Transcribe each channel by itself: each is a speaker.")
+    ] = False,
     form: Annotated[TranscriptFormat, typer.Option("--format", help="What to print.")] = TranscriptFormat.TEXT,
     summarize: Annotated[
         SummaryStyle | None, typer.Option(metavar="STYLE", help=f"Sum it up, too: {', '.join(SummaryStyle)}.")
@@ -129,7 +132,8 @@ def transcribe(
 
     if summarize and form not in (TranscriptFormat.TEXT, TranscriptFormat.JSON):
         raise typer.BadParameter("subtitles have no place for a summary", param_hint="--summarize")
-    wish = command.Wish(file, model, language, diarize, speakers, form.value, summarize.value if summarize else None)
+    style = summarize.value if summarize else None
+    wish = command.Wish(file, model, language, diarize, speakers, form.value, style, separate)
     raise typer.Exit(command.run(wish, server=server, key=key, data=data, environ=os.environ))
 
 

@@ -19,7 +19,7 @@ from yarl import URL
 
 from services.cli.data_folder import read_key
 from services.cli.server_events import EventParser
-from services.cli.transcript_text import headline, lines, summary_lines
+from services.cli.transcript_text import headline, lines, summary_lines, warning_lines
 from services.models.folders import default_data_dir
 from services.runtime.errors import MeshError
 
@@ -44,6 +44,8 @@ class Wish:
     """`text`, `json`, `srt` or `vtt`."""
     summarize: str | None = None
     """Style of the summary; None: none."""
+    separate: bool = False
+    """Whether each channel is a speaker of its own."""
 
     def fields(self) -> dict[str, str]:
         """Return the fields of the form, without the file."""
@@ -55,6 +57,8 @@ class Wish:
             fields["language"] = self.language
         if self.summarize:
             fields["summarize"] = self.summarize
+        if self.separate:
+            fields["channels"] = "separate"
         return fields
 
 
@@ -221,6 +225,8 @@ def _print_answer(answer: Mapping[str, Any], form: str, errors: Console) -> None
         text = json.dumps(answer, ensure_ascii=False, indent=2)
     elif form == "text" and "segments" in answer:
         errors.print(headline(answer))
+        for warning in warning_lines(answer):
+            errors.print(warning, soft_wrap=True)
         if "summary" in answer and answer["summary"] is None:
             errors.print("There is no summary: the server could not make one for the moment.", soft_wrap=True)
         text = "\n".join([*lines(answer), *summary_lines(answer)])

@@ -19,6 +19,13 @@ def summary_lines(answer: Mapping[str, Any]) -> Iterator[str]:
         yield from ("", "Summary:", *str(summary).splitlines())
 
 
+def warning_lines(answer: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the sentences that a JSON answer warns with; codes, which are for programs, are left out."""
+    for warning in answer.get("warnings") or ():
+        if " " in str(warning):
+            yield f"Warning: {warning}"
+
+
 def headline(answer: Mapping[str, Any]) -> str:
     """Return the language, the duration, the model and the number of speakers in one line."""
     facts = [str(answer.get("language") or "no speech")]

@@ -47,6 +47,9 @@ _DEMUXERS: Final = (
     "mp3,wav,w64,flac,ogg,mov,aac,asf,matroska,avi,mpeg,mpegts,mpegvideo,aiff,au,caf,amr,amrnb,amrwb,flv,ac3,eac3,"
     "ape,dts,dv,mpc,mpc8,mxf,nut,rm,tak,truehd,tta,voc,wtv,wv"
 )
+# Packets of 64 KiB instead of 1,024 samples, as each costs the same however little is in it; and one of them, not
+# 2,500, to find out whether another coding hides in what says that it is PCM.
+_WAV_OPTIONS: Final = {"max_size": str(64 * 1024), "max_probe_packets": "1"}
 _AUDIO_DECODERS: Final = (
     "aac,aac_fixed,aac_latm,ac3,ac3_fixed,eac3,alac,amrnb,amrwb,libopencore_amrnb,libopencore_amrwb,dca,flac,"
     "gsm,gsm_ms,mp1,mp1float,mp2,mp2float,mp3,mp3float,nellymoser,opus,libopus,speex,libspeex,vorbis,libvorbis,"
@@ -272,6 +275,7 @@ def open_container(source: FileReader) -> "InputContainer":
                 "format_whitelist": _DEMUXERS,
                 "codec_whitelist": _AUDIO_DECODERS,
             },
+            options=_WAV_OPTIONS if sniff.media_kind(head) == sniff.WAV else {},
             metadata_errors="replace",
             buffer_size=_READ_BYTES,
         )

@@ -6,6 +6,7 @@ says is not trusted: it has met hostile bytes (sizes are checked, JSON is valida
 """
 
 import asyncio
+import fcntl
 import json
 import math
 import os
@@ -332,6 +333,8 @@ class Decoders:
         """
         limits = limits or DecodeLimits()
         reading, writing = os.pipe()
+        with suppress(OSError):  # where the system's limit is lower, the decoder only waits more often
+            fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, protocol.MAX_PAYLOAD_BYTES)
         # The pipe's reading end is a file object, so that it is closed whatever happens here.
         with os.fdopen(reading, "rb", 0) as pipe:
             try:

@@ -12,6 +12,7 @@ HEAD_BYTES: Final = 4096
 """How much of the file's beginning is looked at."""
 
 MP4: Final = "an MP4 or MOV file"
+WAV: Final = "a WAV file"
 
 _OTHER: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"\x89PNG\r\n\x1a\n", "a PNG image"),
@@ -37,7 +38,7 @@ _OTHER: Final[tuple[tuple[int, bytes, str], ...]] = (
 )
 
 _MEDIA: Final[tuple[tuple[int, bytes, str], ...]] = (
-    (8, b"WAVE", "a WAV file"),
+    (8, b"WAVE", WAV),
     (8, b"AVI ", "an AVI file"),
     (4, b"ftyp", MP4),
     (4, b"moov", MP4),

@@ -111,6 +111,16 @@ async def test_the_wish_for_a_summary_is_a_field_too(server: tuple[Server, URL],
     assert served.fields["summarize"] == "bullets"
 
 
+async def test_the_wish_for_channels_apart_is_a_field_only_where_it_is_one(
+    server: tuple[Server, URL], recording: Path
+) -> None:
+    served, url = server
+    await request(Wish(recording), url, None, ignore)
+    assert "channels" not in served.fields
+    await request(Wish(recording, separate=True), url, None, ignore)
+    assert served.fields["channels"] == "separate"
+
+
 async def test_progress_goes_from_uploading_to_transcribing(server: tuple[Server, URL], recording: Path) -> None:
     heard: list[tuple[str, float]] = []
     await request(Wish(recording), server[1], None, lambda stage, ratio: heard.append((stage, ratio)))

@@ -1,6 +1,6 @@
 import pytest
 
-from services.cli.transcript_text import clock, headline, lines, summary_lines
+from services.cli.transcript_text import clock, headline, lines, summary_lines, warning_lines
 
 ANSWER = {
     "language": "en",
@@ -23,6 +23,12 @@ def test_each_segment_is_a_line_with_times_and_speaker() -> None:
 
 def test_a_long_recording_has_hours_in_every_line() -> None:
     assert next(lines({**ANSWER, "duration": 7200.0})) == "[0:00:01.2 → 0:00:04.8] Speaker 1: Hello."
+
+
+def test_warnings_that_are_sentences_are_told() -> None:
+    warnings = ["The recording ends in the middle of a frame: 3.8 s of it were transcribed.", "summary_unavailable"]
+    assert list(warning_lines({**ANSWER, "warnings": warnings})) == [f"Warning: {warnings[0]}"]
+    assert list(warning_lines(ANSWER)) == []
 
 
 def test_the_summary_stands_under_a_heading_with_a_blank_line_before() -> None:
