@@ -28,6 +28,8 @@ from services.edge.rest import Rest
 from services.edge.spool import Spool
 from services.edge.tiers import Tier
 from services.edge.transcription import Mesh
+from services.edge.upload import UploadRules
+from services.edge.upload_pace import UploadPace
 from services.runtime import metrics
 from services.runtime.admission import Admission
 from services.runtime.errors import Fault, MeshError
@@ -130,7 +132,7 @@ def _with_mesh(settings: EdgeSettings, accounts: Accounts, metering: Metering) -
         Admission("edge-uploads", places=settings.upload_limit, slots=settings.upload_limit),
         Admission("edge", places=settings.concurrency, slots=settings.concurrency),
         Admission("edge-summaries", places=settings.concurrency, slots=settings.concurrency),
-        settings.upload_stall_seconds,
+        UploadRules(settings.upload_stall_seconds, UploadPace(settings.upload_bytes_per_second)),
     )
     app = _framed()
     app.add_routes(rest.routes())

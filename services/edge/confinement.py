@@ -11,6 +11,9 @@ from services.edge.decoder_protocol import Job
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NO_NEW_PRIVS: Final = 38
 
+_LIBRARIES_BYTES: Final = 512 * 1024**2
+"""Address space that holds no memory of its own: libraries, and what the server shares."""
+
 
 def begin_confinement() -> None:
     """Give up writing files, core dumps and new privileges, and outliving the parent: what needs no job to be known.
@@ -35,7 +38,8 @@ def confine(job: Job, descriptors: int) -> None:
     for kind, soft, hard in (
         (resource.RLIMIT_NPROC, 0, 0),
         (resource.RLIMIT_CPU, job.cpu_seconds, job.cpu_seconds + 1),
-        (resource.RLIMIT_AS, job.memory_bytes, job.memory_bytes),
+        (resource.RLIMIT_DATA, job.memory_bytes, job.memory_bytes),
+        (resource.RLIMIT_AS, job.memory_bytes + _LIBRARIES_BYTES, job.memory_bytes + _LIBRARIES_BYTES),
         (resource.RLIMIT_NOFILE, descriptors, descriptors),
     ):
         resource.setrlimit(kind, (soft, hard))

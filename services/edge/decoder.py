@@ -35,8 +35,14 @@ _READ_BYTES: Final = 64 * 1024
 _MOST_TRACKS: Final = 4
 """Tracks that are tried one after the other, as long as they turn out to be empty."""
 
+_MOST_PACKET_BYTES: Final = 16 * 1024 * 1024
+"""Of the file, decoded at once; half a minute of six channels at 96 kHz."""
+
 _LEAST_RATE: Final = 1000
 """Samples a second; fewer hold no speech, and one frame of a few bytes would be hours."""
+
+_LOST_SECONDS: Final = 1.0
+"""How much less may come out of the resampler than went in, in all; it rounds at every start."""
 
 _BROADCAST_FORMATS: Final = frozenset({"mpeg", "mpegts"})
 # These containers say how long they are; the others' duration is FFmpeg's estimate from the bit rate.
@@ -121,6 +127,8 @@ class Decoding:
         self._frames = frames
         self._job = job
         self._probe = describe(container, stream)
+        if _guesses_its_length(container):
+            self._probe["duration"] = None
         duration = self._probe["duration"]
         if duration is not None and duration > job.max_seconds and _says_its_length(container):
             raise too_long(job.max_seconds)
@@ -149,6 +157,9 @@ class Decoding:
             raise EmptyTrack("empty_file", "The file holds no audio: its audio track is empty.")
         self._sink.flush()
         seconds = self._sink.samples / pcm.SAMPLE_RATE
+        if seconds < self._timeline.position - _LOST_SECONDS:
+            # A filter that gets no memory for a frame says nothing of it.
+            raise _too_large_parts()
         self._frames.write_json(KIND_DONE, {"seconds": seconds, "warnings": self._warnings(seconds)})
 
     def _decoded(self) -> Iterator["AudioFrame"]:
@@ -159,15 +170,19 @@ class Decoding:
         while True:
             try:
                 packet = next(packets, None)
-            except FFmpegError:
+            except FFmpegError as error:
+                _refuse_for_want_of_memory(error)
                 self._tally.ends_damaged = True
                 packet = None
             if packet is not None and packet.size == 0:
                 continue  # PyAV's own mark of the end, or an empty packet that would end the decoder early
+            if packet is not None and packet.size > _MOST_PACKET_BYTES:
+                raise _too_large_parts()  # decoded, it would be there twice
             # None is the end: the decoder gives out what it still holds.
             try:
                 frames = self._stream.codec_context.decode(packet)
-            except FFmpegError:
+            except FFmpegError as error:
+                _refuse_for_want_of_memory(error)
                 self._tally.damaged_packets += 1
                 self._tally.ends_damaged = True
                 frames = []
@@ -361,6 +376,16 @@ def _decode_a_track(source: FileReader, frames: FrameWriter, job: Job) -> None:
         source.seek(0)
 
 
+def _refuse_for_want_of_memory(error: Exception) -> None:
+    """Raise Refusal where that is what went wrong: no damage to be skipped."""
+    if isinstance(error, MemoryError):
+        raise _too_large_parts() from error
+
+
+def _too_large_parts() -> Refusal:
+    return Refusal("unreadable_media", "The file could not be decoded: parts of it are too large.")
+
+
 def _inseparable(channels: int) -> Refusal:
     if channels == 1:
         return Refusal("one_channel", "The recording has one channel only: there is nothing to separate.")
@@ -387,6 +412,18 @@ def _format_name(container: "InputContainer") -> str:
 
 def _says_its_length(container: "InputContainer") -> bool:
     return _format_name(container) in _EXACT_FORMATS
+
+
+def _guesses_its_length(container: "InputContainer") -> bool:
+    """Say whether FFmpeg has made up the length of a Matroska file that does not tell, as one that was written to a
+    pipe does not: from the size of the file and the bit rates of those tracks whose bit rates are known, which may be
+    the sound's alone.
+    """
+    if _format_name(container) != "matroska" or container.duration is None:
+        return False
+    known = sum(stream.codec_context.bit_rate or 0 for stream in container.streams if stream.codec_context is not None)
+    guess = container.size * 8 / known if known else 0.0
+    return abs(container.duration / 1e6 - guess) <= 0.001 * guess
 
 
 def _is_motion(video: Any) -> bool:

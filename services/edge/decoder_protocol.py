@@ -48,7 +48,7 @@ class Job:
     cpu_seconds: int
     """CPU time after which the kernel ends the decoder."""
     memory_bytes: int
-    """Address space of the decoder; PyAV and Python alone map about 0.3 GB."""
+    """Memory of the decoder's own; Python and PyAV take about 60 MB."""
     separate: bool = False
     """Whether the channels come out apart from each other; mixed into one where not."""
 

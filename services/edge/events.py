@@ -68,7 +68,14 @@ class EventStream:
 
     async def send(self, event: str, data: Any) -> None:
         """Send one event with `data` as JSON."""
-        await self.response.write(b"event: " + event.encode() + b"\ndata: " + dump_json(data) + b"\n\n")
+        await self._send(event, dump_json(data))
+
+    async def send_result(self, data: Any) -> None:
+        """Send the last event of an answer that came about; hours of words take a while to be written as JSON."""
+        await self._send("result", await asyncio.to_thread(dump_json, data))
+
+    async def _send(self, event: str, data: bytes) -> None:
+        await self.response.write(b"event: " + event.encode() + b"\ndata: " + data + b"\n\n")
 
     async def fail(self, error: MeshError) -> None:
         """Send the last event of an answer that failed."""
@@ -123,7 +130,7 @@ async def _tell(
     await events.open()
     try:
         await _tell_how_it_goes(events, working, reports)
-        await events.send("result", working.result())
+        await events.send_result(working.result())
         leaves()
     except MeshError as error:
         await events.fail(error)

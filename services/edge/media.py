@@ -103,15 +103,19 @@ class DecodeLimits:
     stall_seconds: float = 30.0
     """Longest time without a byte from a decoder that is asked for one; in all it may take this long and half as
     long as what it has decoded lasts."""
-    memory_bytes: int = 1024**3
-    """Address space of the decoder."""
+    memory_bytes: int = 160 * 1024**2
+    """Memory of the decoder's own, beside that for the index of a large file."""
+    most_index_bytes: int = 256 * 1024**2
+    """The most that goes with the size of a file, half as much again: the index of a day of AAC in 170 MB takes 230 MB
+    for a moment. A small file that claims to need one does not get it."""
     cpu_seconds: int | None = None
     """CPU time of the decoder; None for a minute and one second for every 10 s of `max_seconds`."""
 
-    def job(self, *, separate: bool = False) -> protocol.Job:
-        """Return the decoder's part of the limits."""
+    def job(self, file_bytes: int, *, separate: bool = False) -> protocol.Job:
+        """Return the decoder's part of the limits, for a file of this size."""
         cpu_seconds = 60 + math.ceil(self.max_seconds / 10) if self.cpu_seconds is None else self.cpu_seconds
-        return protocol.Job(self.max_seconds, cpu_seconds, self.memory_bytes, separate)
+        memory_bytes = self.memory_bytes + min(file_bytes * 3 // 2, self.most_index_bytes)
+        return protocol.Job(self.max_seconds, cpu_seconds, memory_bytes, separate)
 
 
 class Life:
@@ -338,7 +342,8 @@ class Decoders:
         # The pipe's reading end is a file object, so that it is closed whatever happens here.
         with os.fdopen(reading, "rb", 0) as pipe:
             try:
-                life, pid = await self._begin(descriptor, writing, limits.job(separate=separate))
+                job = limits.job(os.fstat(descriptor).st_size, separate=separate)
+                life, pid = await self._begin(descriptor, writing, job)
             finally:
                 os.close(writing)
             try:

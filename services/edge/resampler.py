@@ -5,6 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 from services.audio import pcm
 
+_LARGE_FRAME_SAMPLES = 64 * 1024
+"""A frame of more is resampled piece by piece: what comes of it may be many times as large."""
+
+_PIECE_SAMPLES = 16 * 1024
+
 if TYPE_CHECKING:
     from av import AudioFrame
     from av.filter import Graph
@@ -25,6 +30,7 @@ class Resampler:
     def __init__(self, frame: "AudioFrame", *, separate: bool = False) -> None:
         self.shape = shape(frame)
         self._graph = _resampling_graph(frame, separate)
+        self._gives_one_for_one = frame.samples <= _LARGE_FRAME_SAMPLES
 
     def push(self, frame: "AudioFrame | None") -> Iterator[list[memoryview]]:
         """Take a frame, or None for the end, and yield the PCM that is ready: a piece of each channel, or one."""
@@ -34,7 +40,7 @@ class Resampler:
             frame.pts = None  # time is the timeline's business; the graph must not act on a jump
         self._graph.push(frame)
         # A frame in gives one out or none; asking for a second costs an exception on every frame.
-        at_most = 1 if frame is not None else None
+        at_most = 1 if frame is not None and self._gives_one_for_one else None
         taken = 0
         while taken != at_most:
             try:
@@ -47,9 +53,9 @@ class Resampler:
             yield [memoryview(plane)[:size] for plane in ready.planes]
 
 
-def shape(frame: "AudioFrame") -> tuple[str, str, int]:
-    """Return what a resampler is built for: sample format, channel layout, rate."""
-    return frame.format.name, frame.layout.name, frame.sample_rate
+def shape(frame: "AudioFrame") -> tuple[str, str, int, bool]:
+    """Return what a resampler is built for: sample format, channel layout, rate, and whether frames are large."""
+    return frame.format.name, frame.layout.name, frame.sample_rate, frame.samples > _LARGE_FRAME_SAMPLES
 
 
 def _resampling_graph(frame: "AudioFrame", separate: bool) -> "Graph":
@@ -57,7 +63,7 @@ def _resampling_graph(frame: "AudioFrame", separate: bool) -> "Graph":
 
     graph = Graph()
     graph.threads = 1  # no thread may start here
-    sample_format, layout, rate = shape(frame)
+    sample_format, layout, rate, is_large = shape(frame)
     nodes = [
         graph.add(
             "abuffer",
@@ -67,6 +73,8 @@ def _resampling_graph(frame: "AudioFrame", separate: bool) -> "Graph":
             time_base=f"1/{rate}",
         )
     ]
+    if is_large:
+        nodes.append(graph.add("asetnsamples", f"nb_out_samples={_PIECE_SAMPLES}:pad=0"))
     channels = frame.layout.nb_channels
     if not separate and channels > 2 and "channels" in layout:
         mix = "+".join(f"{1 / channels:.6f}*c{channel}" for channel in range(channels))

@@ -29,7 +29,7 @@ from services.edge.render import CHARSET, JSON, Rendered, error_json, render
 from services.edge.spool import Spool, discarding
 from services.edge.summary import SummaryWishes, answer_json, parse_wishes
 from services.edge.transcription import Mesh, transcribe
-from services.edge.upload import Upload, receive_upload, refuse_announced_size, refuse_other_bodies
+from services.edge.upload import Upload, UploadRules, receive_upload, refuse_announced_size, refuse_other_bodies
 from services.models.catalogue import Speed, load_catalogue
 from services.runtime.admission import Admission
 from services.runtime.errors import Fault, MeshError
@@ -53,7 +53,7 @@ class Rest:
     uploads: Admission
     admission: Admission
     summaries: Admission
-    upload_stall_seconds: float
+    upload_rules: UploadRules
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes that do the work, and those that say what there is."""
@@ -77,7 +77,7 @@ class Rest:
                     request,
                     discarding if admitted.is_answered else self.spool.open,
                     most,
-                    self.upload_stall_seconds,
+                    self.upload_rules,
                     fingerprint=admitted.repeatable,
                 )
             with upload.file:
@@ -101,7 +101,9 @@ class Rest:
             transcript = await transcribe(
                 self.mesh, upload.file, options, caller.holder, request[REQUEST_ID], note, admitted.cover
             )
-            return Result(render(transcript, options.response_format), transcript.heard_seconds, transcript.model)
+            # Hours of words take a while here, too.
+            rendered = await asyncio.to_thread(render, transcript, options.response_format)
+            return Result(rendered, transcript.heard_seconds, transcript.model)
 
         answering = Answering(request, admitted, upload.fingerprint)
         return await answering.answer(work, _stage("decoding", 0.0))
@@ -110,7 +112,7 @@ class Rest:
         """Sum up a transcript."""
         caller = await self.identity.identify(request)
         async with self.metering.admit(request, caller, Work.SUMMARY, repeat_of(request)) as admitted:
-            body = await receive_body(request, _MOST_SUMMARIZE_BYTES, self.upload_stall_seconds)
+            body = await receive_body(request, _MOST_SUMMARIZE_BYTES, self.upload_rules.stall_seconds)
             fingerprint = hashlib.sha256(body).digest() if admitted.repeatable else b""
             kept = admitted.kept_answer(fingerprint)
             if kept is not None:
@@ -241,7 +243,7 @@ class Answering:
                 leaves=self.admitted.leaves,
             )
         result = await work(Reports(progress))
-        response = _response(self.request, result.rendered)
+        response = await asyncio.to_thread(_response, self.request, result.rendered)
         await self._settle(result)
         await response.prepare(self.request)
         self.admitted.leaves()

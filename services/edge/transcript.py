@@ -7,7 +7,7 @@ from services.edge.summary import Summary
 from services.text.spacing import UNSPACED_LANGUAGES
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Word:
     """One recognized word."""
 
@@ -27,7 +27,7 @@ class Word:
     """Whether more than one speaker speaks there for a good part of the word."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Segment:
     """A stretch of recognized speech, of one speaker once merged."""
 
@@ -57,7 +57,7 @@ class Segment:
     """Channel of the recording that it was heard on, from 0; None where the channels were mixed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Suppressed:
     """A text that asr recognized and held back, because nobody seems to have said it."""
 
@@ -70,7 +70,7 @@ class Suppressed:
     """`no_speech`, `outside_speech`, `repetition` or `stock_phrase`; `unspecified` when asr does not tell."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Turn:
     """A stretch in which one speaker speaks."""
 

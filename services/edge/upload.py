@@ -19,6 +19,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from services.edge.form import FIELDS
 from services.edge.spool import SpoolFile, too_large
+from services.edge.upload_pace import UploadPace
 from services.runtime.errors import Fault, MeshError, invalid_field
 
 T = TypeVar("T")
@@ -51,6 +52,16 @@ _HOW_ALONE = (
 
 
 @dataclass(frozen=True)
+class UploadRules:
+    """What holds for all uploads."""
+
+    stall_seconds: float
+    """Longest pause of a sender."""
+    pace: UploadPace
+    """How fast they may be, together."""
+
+
+@dataclass(frozen=True)
 class Upload:
     """What came in."""
 
@@ -63,7 +74,7 @@ class Upload:
 
 
 async def receive_upload(
-    request: web.Request, open_file: OpenFile, max_bytes: int, stall_seconds: float, *, fingerprint: bool = False
+    request: web.Request, open_file: OpenFile, max_bytes: int, rules: UploadRules, *, fingerprint: bool = False
 ) -> Upload:
     """Read the recording and the fields of `request`; those of a form may come in any order.
 
@@ -71,7 +82,7 @@ async def receive_upload(
         request: nothing of its body has been read.
         open_file: returns where the recording goes.
         max_bytes: largest recording that is taken.
-        stall_seconds: longest pause of the sender.
+        rules: for all uploads.
         fingerprint: whether to make one; it costs a second of processor time for each gigabyte or two.
 
     Raises:
@@ -80,7 +91,7 @@ async def receive_upload(
     """
     refuse_announced_size(request, max_bytes)
     await refuse_other_bodies(request)
-    receiving = _Receiving(request, open_file, max_bytes, _Patience(stall_seconds), fingerprint=fingerprint)
+    receiving = _Receiving(request, open_file, max_bytes, rules, fingerprint=fingerprint)
     try:
         if _is_form(request):
             await receiving.receive_form()
@@ -211,12 +222,13 @@ class _Receiving:
     """One upload on its way in."""
 
     def __init__(
-        self, request: web.Request, open_file: OpenFile, max_bytes: int, patience: _Patience, *, fingerprint: bool
+        self, request: web.Request, open_file: OpenFile, max_bytes: int, rules: UploadRules, *, fingerprint: bool
     ) -> None:
         self._request = request
         self._open_file = open_file
         self._max_bytes = max_bytes
-        self._patience = patience
+        self._patience = _Patience(rules.stall_seconds)
+        self._pace = rules.pace
         self._content = hashlib.sha256() if fingerprint else None
         self._fields: dict[str, str] = {}
         self.file: SpoolFile | None = None
@@ -280,6 +292,7 @@ class _Receiving:
         if self._content is not None:
             self._content.update(chunk)
         await file.write(chunk)
+        await self._pace.took(len(chunk))
 
     async def _value(self, part: _Part) -> str:
         value = bytearray()

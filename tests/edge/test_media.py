@@ -206,7 +206,7 @@ async def test_the_cpu_limit_ends_the_child(decoders: Decoders, long_wav: LongWa
 
 async def test_the_memory_limit_makes_an_error(decoders: Decoders, media: Media, descriptor: Descriptor) -> None:
     number = descriptor(media("mp3", "libmp3lame", rate=44_100, spans=((0.0, 6.0),)))
-    error = await refusal(decoders, number, DecodeLimits(memory_bytes=64 * 1024**2))
+    error = await refusal(decoders, number, DecodeLimits(memory_bytes=8 * 1024**2))
     assert (error.fault, error.code) == (Fault.INVALID, "unreadable_media")
 
 
@@ -215,11 +215,11 @@ async def test_the_decoder_is_confined(decoders: Decoders, long_wav: LongWav, mo
     limits = DecodeLimits(max_seconds=7_200)
     async with begun(decoders, long_wav(3_600), limits) as decoding:
         child = psutil.Process(decoding.pid)
-        expected = limits.job()
+        expected = limits.job(3_600 * 32_000 + 44)
         assert child.rlimit(psutil.RLIMIT_FSIZE) == (0, 0)
         assert child.rlimit(psutil.RLIMIT_CORE) == (0, 0)
         assert child.rlimit(psutil.RLIMIT_NPROC) == (0, 0)
-        assert child.rlimit(psutil.RLIMIT_AS) == (expected.memory_bytes, expected.memory_bytes)
+        assert child.rlimit(psutil.RLIMIT_AS) == (expected.memory_bytes + (512 << 20),) * 2
         assert child.rlimit(psutil.RLIMIT_CPU)[0] == expected.cpu_seconds
         assert set(child.environ()) <= {"LC_ALL", "PATH", "MALLOC_ARENA_MAX"}
         assert child.num_fds() == 3, "the file, its pipe, and nowhere for what libraries complain"
@@ -463,9 +463,14 @@ async def test_a_decoder_that_cannot_begin_is_our_fault() -> None:
 
 def test_cpu_time_grows_with_the_allowed_length() -> None:
     limits = DecodeLimits(max_seconds=600)
-    assert limits.job().cpu_seconds == 120
-    assert replace(limits, max_seconds=6_000).job().cpu_seconds == 660
-    assert replace(limits, cpu_seconds=5).job().cpu_seconds == 5
+    assert limits.job(0).cpu_seconds == 120
+    assert replace(limits, max_seconds=6_000).job(0).cpu_seconds == 660
+    assert replace(limits, cpu_seconds=5).job(0).cpu_seconds == 5
+
+
+def test_memory_goes_with_the_size_of_the_file_up_to_a_limit() -> None:
+    limits = DecodeLimits(memory_bytes=100, most_index_bytes=60)
+    assert [limits.job(size).memory_bytes for size in (0, 20, 40, 10**9)] == [100, 130, 160, 160]
 
 
 async def test_several_files_decode_at_once(decoders: Decoders, media: Media, descriptor: Descriptor) -> None:

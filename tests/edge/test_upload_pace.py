@@ -1,0 +1,41 @@
+import asyncio
+import time
+
+from services.edge.upload_pace import UploadPace
+
+
+async def seconds_of(pace: UploadPace, size: int, pieces: int, pause: float = 0.0) -> float:
+    """Return how long an upload takes that comes in pieces."""
+    began = time.monotonic()
+    for _ in range(pieces):
+        await pace.took(size // pieces)
+        await asyncio.sleep(pause)
+    return time.monotonic() - began
+
+
+async def test_one_upload_is_as_fast_as_all_may_be() -> None:
+    taken = await seconds_of(UploadPace(1_000_000), 200_000, 100)
+    assert 0.19 < taken < 1.0
+
+
+async def test_several_share_what_there_is() -> None:
+    pace = UploadPace(1_000_000)
+    taken = await asyncio.gather(*(seconds_of(pace, 50_000, 20) for _ in range(4)))
+    assert 0.18 < max(taken) < 1.0
+
+
+async def test_slow_ones_are_not_held_back() -> None:
+    pace = UploadPace(10_000_000)
+    began = time.monotonic()
+    for _ in range(5):
+        await asyncio.sleep(0.02)
+        before = time.monotonic()
+        await pace.took(10_000)
+        assert time.monotonic() - before < 0.002
+    assert time.monotonic() - began < 1.0
+
+
+async def test_a_pause_earns_no_more_than_it_took() -> None:
+    pace = UploadPace(1_000_000)
+    await asyncio.sleep(0.3)
+    assert await seconds_of(pace, 200_000, 100) > 0.19
