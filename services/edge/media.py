@@ -45,6 +45,8 @@ _ENVIRONMENT: Final = {"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin", "MALLOC_ARE
 _PIPE_BUFFER_BYTES: Final = 64 * 1024
 _MAX_TEXT: Final = 500
 _START_SECONDS: Final = 30.0
+_LONG_SECONDS: Final = 120.0
+_LONG_NICENESS: Final = 10
 _FIELDS: Final = {
     "empty_file": "file",
     "no_audio_track": "file",
@@ -181,6 +183,7 @@ class Decoding:
         self._limits = limits
         self._probe: Probe | None = None
         self._waited = 0.0
+        self._yields = False
         self._streamed = 0
         self.decoded_seconds = 0.0
         """Seconds given out so far of the first channel; the whole recording once `chunks` has ended."""
@@ -221,6 +224,7 @@ class Decoding:
                 if channel == 0:
                     self._streamed += len(payload)
                     self.decoded_seconds = pcm.seconds(self._streamed)
+                    self._let_others_go_first()
                 yield Chunk(channel, payload)
             elif kind == protocol.KIND_DONE:
                 try:
@@ -230,6 +234,14 @@ class Decoding:
                 return
             else:
                 raise self._broken("unexpected frame")
+
+    def _let_others_go_first(self) -> None:
+        """Lower the priority of a decoder of a long recording: it is ahead of the services anyway."""
+        if self._yields or self.decoded_seconds < _LONG_SECONDS:
+            return
+        self._yields = True
+        with suppress(OSError):  # it may have ended
+            os.setpriority(os.PRIO_PROCESS, self.pid, _LONG_NICENESS)
 
     async def _frame(self) -> tuple[bytes, int, bytes]:
         """Return the next frame; an error frame, a dead decoder and a silent one are raised."""

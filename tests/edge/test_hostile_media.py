@@ -196,7 +196,7 @@ async def test_every_mutant_is_transcribed_or_refused_in_words(edge: Edge, intac
     assert len(fuzzing.answered) == MUTANTS
     assert {answer.status for _, answer in fuzzing.answered} >= {200, 400}, "some are harmless, some are not"
     assert peaks.decoder < MOST_DECODER_BYTES, fuzzing.running_at(peaks.decoder_at)
-    assert_bounded(peaks, len(content))
+    assert_bounded(peaks)
     await edge.assert_unharmed()
 
 
@@ -342,7 +342,7 @@ async def assert_defused(edge: Edge, content: bytes, outcome: Outcome) -> None:
         answer = await edge.transcribe(content)
 
     assert outcome.allows(answer), (answer.status, str(answer.body)[:300])
-    assert_bounded(peaks)
+    assert_bounded(peaks, len(content))
     await edge.assert_unharmed()
 
 
