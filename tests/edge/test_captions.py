@@ -189,6 +189,13 @@ def test_white_space_and_control_characters_do_not_reach_the_screen() -> None:
     assert plain(" a\r\n\r\nb\x00\x07c\u2028d ") == "a bc d"
 
 
+def test_who_speaks_into_a_long_sentence_is_seen_when_he_does() -> None:
+    long = english("One thing that I have always wanted to say about all of this, and to you above all, is that")
+    cues = captions([replace(long, speaker=0), replace(evenly([" Yes."], start=3.0), speaker=1)], 60.0)
+    assert [cue.speaker for cue in cues] == [0, 1, 0]
+    assert all(cue.end - cue.start > 250 for cue in cues), "nobody flickers by"
+
+
 times = st.floats(0.0, 30.0)
 tokens = st.sampled_from([" and", " so,", " yes.", "-like", "那", "。", " 日本", " \n", " " + "w" * 50, "é" * 30])
 any_words = st.lists(st.builds(Word, tokens, times, times, st.just(0.9)), max_size=30)
@@ -215,3 +222,18 @@ def test_cues_keep_every_law(talk: list[tuple[list[Word], int | None]], named: b
         shown = shown.replace(prefix, "")
     said = "".join(plain(word.text) for segment in segments for word in segment.words)
     assert shown.replace(" ", "") == said.replace(" ", "")
+
+
+@given(st.lists(st.lists(any_words, max_size=3), max_size=3))
+def test_cues_of_people_who_talk_at_once_lose_nothing_and_never_overlap(talk: list[list[list[Word]]]) -> None:
+    channels = [
+        order_words([segment_of(words, speaker) for words in segments], 30.0) for speaker, segments in enumerate(talk)
+    ]
+    segments = sorted((segment for channel in channels for segment in channel), key=lambda segment: segment.start)
+    cues = captions(segments, 30.0)
+    assert all(before.end <= after.start for before, after in pairwise(cues))
+    assert all(cue.start < cue.end for cue in cues)
+    for speaker, channel in enumerate(channels):
+        shown = "".join(line for cue in cues if cue.speaker == speaker for line in cue.lines)
+        said = "".join(plain(word.text) for segment in channel for word in segment.words)
+        assert shown.replace(" ", "") == said.replace(" ", "")
