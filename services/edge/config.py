@@ -85,7 +85,7 @@ class EdgeSettings(ServiceSettings):
     """The most that uploads may hold there together, such as the size of the volume; as much as the disk has unless
     this is set. A larger file is refused with 413."""
 
-    spool_free_bytes: int = Field(default=1_000_000_000, ge=0)
+    spool_free_bytes: int = Field(default=200_000_000, ge=0)
     """What is to stay free on that disk, whoever fills it."""
 
     spool_wait_seconds: float = Field(default=30, ge=0)

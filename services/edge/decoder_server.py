@@ -26,6 +26,7 @@ from services.edge.decoder_protocol import EXIT_DECODING_FAILED, LIFE, FrameWrit
 _FILE: Final = 0
 _FRAMES: Final = 1
 _DESCRIPTORS: Final = 3
+_BEYOND_DESCRIPTORS: Final = 4096  # the server has one for each decoder, and a handful of its own
 
 
 class DecoderServer:
@@ -89,7 +90,7 @@ class DecoderServer:
             # The numbers that are given are above those that they are moved to.
             for source, target in ((file, _FILE), (frames, _FRAMES), (self._nowhere, 2)):
                 os.dup2(source, target)
-            os.closerange(_DESCRIPTORS, os.sysconf("SC_OPEN_MAX"))
+            os.closerange(_DESCRIPTORS, _BEYOND_DESCRIPTORS)
             reader, writer = FileReader(_FILE), FrameWriter(_FRAMES)
             confine(job, _DESCRIPTORS)
             decode(reader, writer, job)
