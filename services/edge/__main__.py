@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 
 from aiohttp import web
 
@@ -61,6 +62,8 @@ async def _listen(app: web.Application, listen: str, drain_seconds: float) -> Js
 
 def main() -> None:
     """Serve until told to stop."""
+    # What threads compute, such as a transcript of hours, keeps the event loop waiting so long at each of its turns.
+    sys.setswitchinterval(0.001)
     raise SystemExit(asyncio.run(serve(begin("edge", EdgeSettings))))
 
 

@@ -21,6 +21,8 @@ REPEATED = web.RequestKey("repeated", bool)
 """Set where the answer is the one that an equal request got."""
 
 _SDK_AGENT = "stt-ai-"
+_LONG_LIST = 100
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def error_response(error: MeshError) -> web.Response:
@@ -70,4 +72,13 @@ def wants_events(request: web.Request) -> bool:
 def dump_json(body: Any) -> bytes:
     """Return `body` as JSON in UTF-8, letters of every script as they are."""
     # A caller's own broken text may come back in an error: half a character must not break the answer.
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return _as_json(body).encode("utf-8", "replace")
+
+
+def _as_json(value: Any) -> str:
+    """Return JSON; of a long list one item at a time, for the encoder lets no other thread run until it returns."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{_ENCODER.encode(str(name))}:{_as_json(item)}" for name, item in value.items()) + "}"
+    if isinstance(value, list) and len(value) > _LONG_LIST:
+        return "[" + ",".join(map(_ENCODER.encode, value)) + "]"
+    return _ENCODER.encode(value)

@@ -1,9 +1,12 @@
 import json
+from typing import Any
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
+from hypothesis import given
+from hypothesis import strategies as st
 
-from services.edge.answers import error_response, json_response, wants_events, wants_json
+from services.edge.answers import dump_json, error_response, json_response, wants_events, wants_json
 from services.edge.render import error_json
 from services.runtime.errors import TABLE, Fault, MeshError
 
@@ -40,3 +43,16 @@ def test_what_the_caller_wants(headers: dict[str, str], json_wanted: bool, event
     request = make_mocked_request("POST", "/", headers=headers)
 
     assert (wants_json(request), wants_events(request)) == (json_wanted, events_wanted)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(JSON_VALUES, st.integers(0, 300))
+def test_json_is_that_of_the_standard_library_however_long_its_lists_are(value: Any, times: int) -> None:
+    body = {"one": value, "many": [value] * times, "inner": {"many": [times] * times}}
+    expected = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    assert dump_json(body) == expected
