@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.audio.pcm import SAMPLE_BYTES, SAMPLE_RATE
-from services.edge.media import DecodeLimits, Decoders
+from services.edge.decoders import Decoders
+from services.edge.media import DecodeLimits
 
 _PERIOD_SECONDS = 10
 

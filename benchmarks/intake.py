@@ -29,7 +29,7 @@ from benchmarks.edge_service import MODELS, TRANSCRIBE, Asked, EdgeService, runn
 from benchmarks.load import helper  # noqa: E402
 from benchmarks.tables import Cell, table  # noqa: E402
 from benchmarks.uploads import Sent, Upload  # noqa: E402
-from services.edge.media import Decoders  # noqa: E402
+from services.edge.decoders import Decoders  # noqa: E402
 from tests.edge.accounts import KEY  # noqa: E402
 
 SOUNDS = {"48k-stereo": (48_000, 2), "16k-mono": (16_000, 1)}

@@ -20,9 +20,9 @@ from services.edge.admin import Admin
 from services.edge.answers import REQUEST_ID, add_heads, error_response, internal_error
 from services.edge.clients import AsrClient, DiarizeClient, SummarizeClient
 from services.edge.config import EdgeSettings
+from services.edge.decoders import Decoders
 from services.edge.identity import Identity
 from services.edge.live import Live, StreamLimits
-from services.edge.media import Decoders
 from services.edge.metering import Metering
 from services.edge.rest import Rest
 from services.edge.spool import Spool
@@ -113,6 +113,7 @@ def _with_mesh(settings: EdgeSettings, accounts: Accounts, metering: Metering) -
     decoders = Decoders()
     mesh = Mesh(
         decoders,
+        Admission("edge", places=settings.concurrency, slots=settings.concurrency),
         AsrClient(asr, settings.request_seconds),
         DiarizeClient(diarize, settings.request_seconds),
         SummarizeClient(summarize, settings.request_seconds),
@@ -130,7 +131,6 @@ def _with_mesh(settings: EdgeSettings, accounts: Accounts, metering: Metering) -
             wait_seconds=settings.spool_wait_seconds,
         ),
         Admission("edge-uploads", places=settings.upload_limit, slots=settings.upload_limit),
-        Admission("edge", places=settings.concurrency, slots=settings.concurrency),
         Admission("edge-summaries", places=settings.concurrency, slots=settings.concurrency),
         UploadRules(settings.upload_stall_seconds, UploadPace(settings.upload_bytes_per_second)),
     )

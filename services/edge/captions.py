@@ -144,6 +144,9 @@ def _timed(cues: Sequence[Cue], duration: int) -> tuple[Cue, ...]:
         last = position + 1 == len(cues)
         bound = duration if last else cues[position + 1].start
         start = max(timed[-1].end if timed else 0, min(cue.start, duration - 1))
+        if not last and bound < cue.end:
+            # People who talk at once: who began later is seen a little later, but both can be read.
+            bound = max(bound, min(start + MIN_CUE_MILLISECONDS, duration))
         end = max(min(_wanted_end(cue, start), bound if last else bound - GAP_MILLISECONDS), start + 1)
         seen = min(start + MIN_CUE_MILLISECONDS, bound)
         timed.append(replace(cue, start=start, end=max(end, seen)))

@@ -3,7 +3,7 @@
 channel   edge → decoder server, a SOCK_SEQPACKET socket: one message a job, as JSON, with three descriptors
           beside it (SCM_RIGHTS): the file, the pipe for the frames, and a life line
 life line a stream socket: the server tells the decoder's process id, then its exit status, four bytes each, and
-          closes. The edge closes its end to have the decoder killed
+          closes. A byte from the edge lowers the decoder's priority; its end has the decoder killed
 pipe      frames: kind (1 byte), channel (u8), payload length (u32, little endian), payload
           i   what the file is, as JSON; sent when the first audio has decoded
           a   PCM of one channel, at most 256 KiB, a whole number of samples
@@ -31,10 +31,16 @@ MAX_CHANNELS: Final = 8
 """Most channels that come out apart from each other."""
 
 EXIT_DECODING_FAILED: Final = 65
-"""Exit status when not even an error frame could be written (EX_DATAERR); another one is our own fault."""
+"""Exit status when not even an error frame could be written (EX_DATAERR)."""
+
+EXIT_NOT_BEGUN: Final = 70
+"""Exit status when decoding could not begin, which is our own fault (EX_SOFTWARE)."""
 
 LIFE: Final = struct.Struct("<i")
 """A process id, or an exit status (negative: the signal that ended it), on the life line."""
+
+YIELD: Final = b"y"
+"""On the life line: others go first from now on."""
 
 _MAX_JOB_BYTES: Final = 4096
 

@@ -18,14 +18,25 @@ import socket
 import sys
 from typing import Final, NoReturn
 
-from services.edge.confinement import begin_confinement, confine
-from services.edge.decoder import FileReader, decode
-from services.edge.decoder_protocol import EXIT_DECODING_FAILED, LIFE, FrameWriter, Job, receive_job
+from services.edge.confinement import confine
+from services.edge.containers import FileReader
+from services.edge.decoder import decode
+from services.edge.decoder_protocol import (
+    EXIT_DECODING_FAILED,
+    EXIT_NOT_BEGUN,
+    LIFE,
+    YIELD,
+    FrameWriter,
+    Job,
+    receive_job,
+)
+from services.runtime.parent import ask_kernel
 
 # Where a decoder has its file and its frames; its third descriptor, for what libraries complain, leads nowhere.
 _FILE: Final = 0
 _FRAMES: Final = 1
 _DESCRIPTORS: Final = 3
+_LOW_PRIORITY: Final = 10
 _BEYOND_DESCRIPTORS: Final = 4096  # the server has one for each decoder, and a handful of its own
 
 
@@ -59,7 +70,7 @@ class DecoderServer:
                 elif key.fileobj == self._ended:
                     self._reap()
                 else:
-                    self._kill(key.data)
+                    self._hear(key.data)
 
     def _take_job(self) -> bool:
         """Start a decoder for the next job; return whether there was one."""
@@ -68,13 +79,15 @@ class DecoderServer:
             return False
         job, (file, frames, line) = given
         life_line = socket.socket(fileno=line)
+        life_line.setblocking(False)
+        server_pid = os.getpid()
         try:
             pid = os.fork()
         except OSError:
             life_line.close()  # which tells the edge that there is none
         else:
             if pid == 0:
-                self._become_decoder(job, file, frames)
+                self._become_decoder(job, file, frames, server_pid)
             self._life_lines[pid] = life_line
             self._selector.register(life_line, selectors.EVENT_READ, pid)
             _tell(life_line, pid)
@@ -82,8 +95,8 @@ class DecoderServer:
         os.close(frames)
         return True
 
-    def _become_decoder(self, job: Job, file: int, frames: int) -> NoReturn:
-        status = EXIT_DECODING_FAILED
+    def _become_decoder(self, job: Job, file: int, frames: int, server_pid: int) -> NoReturn:
+        status = EXIT_NOT_BEGUN
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -92,16 +105,26 @@ class DecoderServer:
                 os.dup2(source, target)
             os.closerange(_DESCRIPTORS, _BEYOND_DESCRIPTORS)
             reader, writer = FileReader(_FILE), FrameWriter(_FRAMES)
-            confine(job, _DESCRIPTORS)
-            decode(reader, writer, job)
+            is_filtered = confine(job, _DESCRIPTORS, server_pid)
+            status = EXIT_DECODING_FAILED
+            decode(reader, writer, job, is_filtered=is_filtered)
             status = 0
         finally:
             os._exit(status)  # no clean-up of a library that a hostile file may have confused
 
-    def _kill(self, pid: int) -> None:
-        """End the decoder that nobody waits for any more; it is told of when it has ended."""
+    def _hear(self, pid: int) -> None:
+        """Take what the edge says of a decoder: that others go first, or nothing more, as nobody waits for it."""
         line = self._life_lines.get(pid)
-        if line is not None:
+        if line is None:
+            return
+        try:
+            said = line.recv(len(YIELD))
+        except ConnectionError:
+            said = b""
+        if said:
+            os.setpriority(os.PRIO_PROCESS, pid, _LOW_PRIORITY)
+        else:
+            # It is told of when it has ended.
             self._selector.unregister(line)
             os.kill(pid, signal.SIGKILL)
 
@@ -143,7 +166,7 @@ def load() -> None:
 
 def main() -> None:
     """Serve the edge, which holds the other end of standard input."""
-    begin_confinement()
+    ask_kernel()  # to be killed with the edge; where it has ended already, the channel has, too
     load()
     # What is there now is shared with every decoder until one of them writes to it.
     gc.freeze()

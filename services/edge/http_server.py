@@ -7,6 +7,7 @@ offended, which it also logs. That line may be an Authorization header or an add
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 from services.edge.answers import error_response, internal_error
@@ -35,6 +36,14 @@ class JsonRequestHandler(RequestHandler):
         response.set_status(status)
         response.force_close()
         return response
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """Log what went wrong outside of a request; a body that is not what its head says is the caller's doing."""
+        error = kw.get("exc_info")
+        if isinstance(error, HttpProcessingError | web.RequestPayloadError):
+            get_logger().warning("http_body_refused", reason=type(error).__name__)
+        else:
+            super().log_exception(*args, **kw)
 
 
 class JsonServer(web.Server):

@@ -30,6 +30,7 @@ class Resampler:
     def __init__(self, frame: "AudioFrame", *, separate: bool = False) -> None:
         self.shape = shape(frame)
         self._graph = _resampling_graph(frame, separate)
+        self._channels = frame.layout.nb_channels if separate else 1
         self._gives_one_for_one = frame.samples <= _LARGE_FRAME_SAMPLES
 
     def push(self, frame: "AudioFrame | None") -> Iterator[list[memoryview]]:
@@ -48,9 +49,9 @@ class Resampler:
             except (BlockingIOError, EOFError):
                 return
             taken += 1
-            # A plane may be longer than its samples.
+            # A plane may be longer than its samples; and PyAV has one plane too many of eight channels, which is none.
             size = ready.samples * pcm.SAMPLE_BYTES
-            yield [memoryview(plane)[:size] for plane in ready.planes]
+            yield [memoryview(plane)[:size] for plane in ready.planes[: self._channels]]
 
 
 def shape(frame: "AudioFrame") -> tuple[str, str, int, bool]:

@@ -29,7 +29,8 @@ from services.edge.render import CHARSET, JSON, Rendered, error_json, render
 from services.edge.spool import Spool, discarding
 from services.edge.summary import SummaryWishes, answer_json, parse_wishes
 from services.edge.transcription import Mesh, transcribe
-from services.edge.upload import Upload, UploadRules, receive_upload, refuse_announced_size, refuse_other_bodies
+from services.edge.upload import Upload, UploadRules, receive_upload
+from services.edge.upload_head import refuse_announced_size, refuse_other_heads, refuse_stringified_form
 from services.models.catalogue import Speed, load_catalogue
 from services.runtime.admission import Admission
 from services.runtime.errors import Fault, MeshError
@@ -51,7 +52,6 @@ class Rest:
     metering: Metering
     spool: Spool
     uploads: Admission
-    admission: Admission
     summaries: Admission
     upload_rules: UploadRules
 
@@ -70,7 +70,8 @@ class Rest:
         caller = await self.identity.identify(request)
         most, repeat = caller.plan.max_file_bytes, repeat_of(request)
         refuse_announced_size(request, most)
-        await refuse_other_bodies(request)
+        refuse_other_heads(request)
+        await refuse_stringified_form(request)
         async with self.metering.admit(request, caller, Work.FILE, repeat) as admitted:
             with self.uploads.place():
                 upload = await receive_upload(
@@ -84,7 +85,7 @@ class Rest:
                 kept = admitted.kept_answer(upload.fingerprint)
                 if kept is not None:
                     return await _answer_again(request, kept)
-                with self.admission.place():
+                with self.mesh.admission.place():
                     return await self._transcribe(request, upload, caller, admitted)
 
     async def _transcribe(
@@ -182,6 +183,7 @@ class Rest:
         try:
             caller = await self.identity.identify(request)
             refuse_announced_size(request, caller.plan.max_file_bytes)
+            refuse_other_heads(request)
             if request.headers["Expect"].lower() != "100-continue":
                 raise MeshError(Fault.INVALID, "Only '100-continue' can be expected.", code="bad_request")
         except MeshError as error:

@@ -93,6 +93,14 @@ def other_kind(head: bytes) -> str | None:
     return "plain text"
 
 
+def tag_bytes(head: bytes) -> int:
+    """Return how long the ID3v2 tag is with which the file begins; 0 where there is none."""
+    if len(head) < 10 or not head.startswith(b"ID3"):
+        return 0
+    # Seven bits a byte, the first one the highest (ID3v2.4, 6.2).
+    return 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+
+
 def media_kind(head: bytes) -> str | None:
     """Return which media file it began as, with its article; None when no known one."""
     return next((name for offset, magic, name in _MEDIA if head.startswith(magic, offset)), None)

@@ -19,6 +19,7 @@ from typing import Final, Self
 
 from services.edge.spool_room import SpoolRoom, spool_full
 from services.runtime.errors import Fault, MeshError
+from services.runtime.logs import get_logger
 
 BATCH_BYTES: Final = 1024 * 1024
 """Bytes gathered before one write. The page cache takes them at once, but the kernel stops a writer for up to
@@ -150,6 +151,8 @@ class Spool:
         self.room = SpoolRoom(
             max_bytes, keep_free_bytes=keep_free_bytes, free=lambda: _free(folder), wait_seconds=wait_seconds
         )
+        if _free(folder) < keep_free_bytes:
+            get_logger().warning("spool_disk_full", folder=str(folder), free_bytes=_free(folder))
 
     def open(self, limit_bytes: int | None = None) -> SpoolFile:
         """Return a new empty file that takes at most `limit_bytes`, and no more than the whole spool may hold."""

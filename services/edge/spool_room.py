@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 
 from services.runtime.errors import Fault, MeshError
+from services.runtime.logs import get_logger
 
 _LOOK_AGAIN_SECONDS = 0.5
 """Others than ourselves may fill the disk, and free it; nobody tells of that."""
@@ -55,6 +56,7 @@ class SpoolRoom:
                     self._given_back.clear()
                     await self._something_changes()
         except TimeoutError:
+            get_logger().warning("spool_full", held_bytes=self.held_bytes, wanted_bytes=size, free_bytes=self._free())
             raise spool_full() from None
 
     def give_back(self, size: int) -> None:

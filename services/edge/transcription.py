@@ -2,25 +2,26 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from services.audio.pcm import seconds as pcm_seconds
 from services.edge.channels import side_by_side
-from services.edge.clients import AsrClient, Diarization, DiarizeClient, Done, Recognition, SummarizeClient
+from services.edge.clients import AsrClient, Diarization, DiarizeClient, Recognition, SummarizeClient
+from services.edge.decoders import Decoders
+from services.edge.feeds import Feed, OnProgress, Shares, fed, pump
 from services.edge.form import TranscribeOptions
-from services.edge.media import Chunk, DecodeLimits, Decoders
+from services.edge.media import Chunk, DecodeLimits
 from services.edge.merge import merge
 from services.edge.spool import SpoolFile
 from services.edge.summary import SpokenSegment, Summary, SummaryRequest, nothing_said
 from services.edge.transcript import Transcript
+from services.runtime.admission import Admission
 from services.runtime.errors import Fault, MeshError
 from services.runtime.logs import get_logger
 
 T = TypeVar("T")
-
-OnProgress = Callable[[str, float], None]
-"""Takes the stage (`decoding`, `transcribing`, then `summarizing`) and the share of it that is done, 0 to 1."""
 
 Cover = Callable[[float], Awaitable[None]]
 """Sees to it that so many seconds of audio are paid for; raises MeshError (PAYMENT_REQUIRED) where they are not."""
@@ -33,15 +34,9 @@ SUMMARY_UNAVAILABLE = "summary_unavailable"
 
 _PASSING = (Fault.UNAVAILABLE, Fault.TOO_SLOW, Fault.OVERLOADED)
 
-_MOST_BELIEVED = 0.95
-"""Of what a file says about its length; that a service is done, it says itself."""
-
 _SILENT_SECONDS = 1.0
 """How much less may come out of a file than it says: what encoders put around the sound, and estimates. So a recording
 that is to the second what is left is not refused for it; what it really has is covered as it comes."""
-
-# At 256 KiB a chunk: how far the decoder may run ahead of the slower of the two services.
-_CHUNKS_AHEAD = 4
 
 
 @dataclass(frozen=True)
@@ -49,6 +44,8 @@ class Mesh:
     """The services that a transcription needs, and what decodes for them."""
 
     decoders: Decoders
+    admission: Admission
+    """Places for recordings that are worked on."""
     asr: AsrClient
     diarize: DiarizeClient
     summarize: SummarizeClient
@@ -71,7 +68,7 @@ async def transcribe(
 
     Args:
         mesh: the services.
-        file: the recording.
+        file: the recording; it is closed as soon as all of it is decoded.
         options: what is wanted of it.
         caller: who asks, as other services know him.
         request_id: goes with every call.
@@ -92,11 +89,15 @@ async def transcribe(
     async with mesh.decoders.decode(file.fileno(), limits, separate=options.separate) as decoding:
         probe = await decoding.probe()
         channels = probe.channels if options.separate else 1
-        if probe.duration is not None:
+        if probe.duration is not None and not probe.is_guessed:
             await cover(max(0.0, probe.duration - _SILENT_SECONDS) * channels)
-        listening = _Listening(mesh, options, caller, request_id, _Shares(progress, probe.duration))
-        chunks = _covered(decoding.chunks(), cover)
-        recognitions, diarization = await listening.listen(chunks, channels, diarizes=diarizes)
+        listening = _Listening(mesh, options, caller, request_id, Shares(progress, probe.duration))
+        chunks = _covered(_to_the_end(decoding.chunks(), file), cover)
+        with ExitStack() as places:
+            # One is taken already; to asr, each channel is a recording.
+            for _ in range(channels - 1):
+                places.enter_context(mesh.admission.place())
+            recognitions, diarization = await listening.listen(chunks, channels, diarizes=diarizes)
     warnings = tuple(warning.message for warning in decoding.warnings)
     missing = wanted and diarization is None
     warnings = (*warnings, *([DIARIZATION_UNAVAILABLE] if missing else []))
@@ -105,6 +106,13 @@ async def transcribe(
     if options.summarize is None:
         return transcript
     return await _summed_up(mesh, transcript, options.summarize, caller, request_id, progress)
+
+
+async def _to_the_end(chunks: AsyncIterator[Chunk], file: SpoolFile) -> AsyncIterator[Chunk]:
+    """Yield the chunks of a recording; when all are decoded its file, and its room in the spool, are let go."""
+    async for chunk in chunks:
+        yield chunk
+    file.close()
 
 
 async def _covered(chunks: AsyncIterator[Chunk], cover: Cover) -> AsyncIterator[Chunk]:
@@ -146,7 +154,7 @@ class _Listening:
     options: TranscribeOptions
     caller: str
     request_id: str
-    done: "_Shares"
+    done: "Shares"
 
     async def listen(
         self, chunks: AsyncIterator[Chunk], channels: int, *, diarizes: bool
@@ -158,22 +166,22 @@ class _Listening:
             channels: how many it has.
             diarizes: whether it is to be found out; then there is one channel.
         """
-        heard = [_Feed() for _ in range(channels)]
+        heard = [Feed() for _ in range(channels)]
         feeds = [[feed] for feed in heard]
         diarizing: asyncio.Task[Diarization | None] | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
-                hearing = [tasks.create_task(_fed(feed, self._recognized(feed))) for feed in heard]
+                hearing = [tasks.create_task(fed(feed, self._recognized(feed))) for feed in heard]
                 if diarizes:
-                    spoken = _Feed()
+                    spoken = Feed()
                     feeds[0].append(spoken)
-                    diarizing = tasks.create_task(_fed(spoken, _diarized(self._diarization(spoken), self.options)))
-                await _pump(chunks, feeds)
+                    diarizing = tasks.create_task(fed(spoken, _diarized(self._diarization(spoken), self.options)))
+                await pump(chunks, feeds)
         except* MeshError as group:
             raise _first(group) from None
         return [task.result() for task in hearing], diarizing.result() if diarizing else None
 
-    def _recognized(self, feed: "_Feed") -> Awaitable[Recognition]:
+    def _recognized(self, feed: "Feed") -> Awaitable[Recognition]:
         return self.mesh.asr.recognize(
             feed.chunks(),
             self.options,
@@ -182,7 +190,7 @@ class _Listening:
             progress=self.done.share(),
         )
 
-    def _diarization(self, feed: "_Feed") -> Awaitable[Diarization]:
+    def _diarization(self, feed: "Feed") -> Awaitable[Diarization]:
         return self.mesh.diarize.diarize(
             feed.chunks(),
             speakers=self.options.speakers,
@@ -190,73 +198,6 @@ class _Listening:
             request_id=self.request_id,
             progress=self.done.share(),
         )
-
-
-async def _fed(feed: "_Feed", answering: Awaitable[T]) -> T:
-    """Wait for a service's answer; once it has answered, or failed, it is fed no more."""
-    try:
-        return await answering
-    finally:
-        feed.close()
-
-
-class _Feed:
-    """A short queue of chunks to one service; full, it holds up the decoder."""
-
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(_CHUNKS_AHEAD)
-        self._closed = False
-
-    async def put(self, chunk: bytes | None) -> None:
-        if not self._closed:
-            await self._queue.put(chunk)
-
-    def close(self) -> None:
-        """Take nothing more, and let go whoever waits at either end: the service has answered."""
-        self._closed = True
-        while not self._queue.empty():
-            self._queue.get_nowait()
-        self._queue.put_nowait(None)
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        while (chunk := await self._queue.get()) is not None:
-            yield chunk
-
-
-class _Shares:
-    """The mean of several services' progress.
-
-    Args:
-        progress: is told.
-        duration: of the recording in seconds, as far as the file says; None where it does not.
-    """
-
-    def __init__(self, progress: OnProgress, duration: float | None) -> None:
-        self._progress = progress
-        self._duration = duration
-        self._done: list[float] = []
-
-    def share(self) -> Callable[[Done], None]:
-        index = len(self._done)
-        self._done.append(0.0)
-
-        def report(done: Done) -> None:
-            # A service knows the whole only once it has got it; a file that says how long it is may be wrong.
-            told = min(done.seconds / self._duration, _MOST_BELIEVED) if self._duration else 0.0
-            self._done[index] = max(self._done[index], told, done.ratio)
-            self._progress("transcribing", sum(self._done) / len(self._done))
-
-        return report
-
-
-async def _pump(chunks: AsyncIterator[Chunk], feeds: list[list[_Feed]]) -> None:
-    """Give each chunk to those who listen to its channel."""
-    async for chunk in chunks:
-        for feed in feeds[chunk.channel]:
-            await feed.put(chunk.pcm)
-    for channel in feeds:
-        for feed in channel:
-            await feed.put(None)
 
 
 def _first(group: BaseExceptionGroup[MeshError]) -> MeshError:

@@ -18,7 +18,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from services.edge.form import FIELDS
-from services.edge.spool import SpoolFile, too_large
+from services.edge.spool import SpoolFile
+from services.edge.upload_head import ADDRESS_FIELDS, FORM_BYTES, HOW, is_form, missing
 from services.edge.upload_pace import UploadPace
 from services.runtime.errors import Fault, MeshError, invalid_field
 
@@ -29,26 +30,13 @@ OpenFile = Callable[[int], SpoolFile]
 
 _CHUNK_BYTES = 256 * 1024
 _VALUE_CHUNK_BYTES = 1024
-# What boundaries, part headers and the other fields may add to the file itself.
-_FORM_BYTES = 64 * 1024 + sum(FIELDS.values())
-
 _LEAST_BYTES_PER_SECOND = 500
 """On the whole; a tenth of what the slowest line gives. Who sends less holds his place for nothing."""
 
-_FORM = "multipart/form-data"
-_RAW_TYPES = frozenset({"application/octet-stream", "application/ogg", "application/mp4"})
-
-_ADDRESS_FIELDS = frozenset({"url", "uri", "link", "audio_url", "file_url", "media_url", "remote_url", "source_url"})
 _ADDRESS = re.compile(rb"\s*[a-z][a-z0-9+.-]{1,15}://", re.IGNORECASE)
 
 # How aiohttp says that a body is not what it claims to be.
 _MALFORMED = (ValueError, AssertionError, RuntimeError, HttpProcessingError, web.RequestPayloadError)
-
-_HOW = "Send multipart/form-data with the recording in the field 'file', such as curl -F file=@meeting.mp3."
-_HOW_ALONE = (
-    "Or send the recording alone, as audio/* or application/octet-stream, with the other fields in the address: "
-    "curl --data-binary @meeting.mp3 -H 'Content-Type: application/octet-stream' '…/v1/transcribe?language=en'."
-)
 
 
 @dataclass(frozen=True)
@@ -79,7 +67,7 @@ async def receive_upload(
     """Read the recording and the fields of `request`; those of a form may come in any order.
 
     Args:
-        request: nothing of its body has been read.
+        request: its head was looked at (`upload_head`), nothing of its body has been read.
         open_file: returns where the recording goes.
         max_bytes: largest recording that is taken.
         rules: for all uploads.
@@ -89,11 +77,9 @@ async def receive_upload(
         MeshError: INVALID for anything that is not such an upload, TOO_LARGE as soon as that is known, UNAVAILABLE
             where there is no room for it.
     """
-    refuse_announced_size(request, max_bytes)
-    await refuse_other_bodies(request)
     receiving = _Receiving(request, open_file, max_bytes, rules, fingerprint=fingerprint)
     try:
-        if _is_form(request):
+        if is_form(request):
             await receiving.receive_form()
         else:
             await receiving.receive_alone()
@@ -106,45 +92,6 @@ async def receive_upload(
         if isinstance(error, _MALFORMED):
             raise _malformed(request) from error
         raise
-
-
-def refuse_announced_size(request: web.Request, max_bytes: int) -> None:
-    """Raise MeshError (TOO_LARGE) when the head already tells that the upload is too large."""
-    around = _FORM_BYTES if _is_form(request) else 0
-    if request.content_length is not None and request.content_length > max_bytes + around:
-        raise too_large(max_bytes)
-
-
-async def refuse_other_bodies(request: web.Request) -> None:
-    """Raise MeshError (INVALID) when the head, or a very short body, tells that this is no upload."""
-    if _is_alone(request):
-        return
-    length = request.content_length
-    if length is not None and length < len("[object FormData]") + 1 and b"[object" in await request.read():
-        raise MeshError(
-            Fault.INVALID,
-            "The body is the text '[object FormData]': Node's fetch does not know the 'form-data' package. "
-            "Use the built-in FormData (form.append('file', await fs.openAsBlob(path), 'name.mp3')) "
-            "or node-fetch 2.",
-            code="not_a_form",
-            field="file",
-        )
-    if _is_form(request):
-        for name in request.query:
-            if name in FIELDS or name in _ADDRESS_FIELDS:
-                raise invalid_field(name, f"Send the field '{name}' in the form, not in the address.")
-    else:
-        about = " Recordings are not fetched from addresses." if request.content_type == "application/json" else ""
-        message = f"The body is neither a form nor a recording.{about} {_HOW} {_HOW_ALONE}"
-        raise MeshError(Fault.INVALID, message, code="not_a_form", field="file")
-
-
-def _is_form(request: web.Request) -> bool:
-    return request.content_type == _FORM
-
-
-def _is_alone(request: web.Request) -> bool:
-    return request.content_type in _RAW_TYPES or request.content_type.startswith(("audio/", "video/"))
 
 
 class _Patience:
@@ -236,7 +183,7 @@ class _Receiving:
     def upload(self) -> Upload:
         """Return what came."""
         if self.file is None:
-            raise invalid_field("file", f"The field 'file' is missing. {_HOW}")
+            raise missing()
         return Upload(self.file, self._fields, self._fingerprint())
 
     async def receive_form(self) -> None:
@@ -244,6 +191,8 @@ class _Receiving:
         while (part := await self._patience.with_(form.next_part())) is not None:
             if part.name == "file":
                 await self._take_file(part)
+            elif part.name == "_charset_":
+                continue  # what a browser adds to say that the rest is UTF-8 (RFC 7578, 4.6)
             else:
                 self._refuse_name(part.name)
                 self._fields[part.name] = await self._value(part)
@@ -262,10 +211,10 @@ class _Receiving:
 
     def _refuse_name(self, name: str) -> None:
         shown = name[:64]
-        if name in _ADDRESS_FIELDS:
+        if name in ADDRESS_FIELDS:
             raise _address(shown)
         if name not in FIELDS:
-            allowed = ", ".join(["file", *FIELDS])
+            allowed = ", ".join([*(["file"] if is_form(self._request) else []), *FIELDS])
             raise invalid_field(shown, f"There is no field {shown!r}; the fields are: {allowed}.")
         if name in self._fields:
             raise invalid_field(name, f"The field '{name}' came twice.")
@@ -276,7 +225,9 @@ class _Receiving:
         if not part.is_file:
             if _ADDRESS.match(await self._patience.with_(part.reader.read_chunk(_VALUE_CHUNK_BYTES))):
                 raise _address("file")
-            raise invalid_field("file", f"The field 'file' holds text instead of a file. {_HOW}")
+            raise invalid_field("file", f"The field 'file' holds text instead of a file. {HOW}")
+        if part.reader.headers.get("Content-Transfer-Encoding", "binary").lower() not in ("binary", "8bit", "7bit"):
+            raise invalid_field("file", "Send the file's bytes as they are, without a Content-Transfer-Encoding.")
         file = await self._begin_file()
         while chunk := await self._patience.with_(part.reader.read_chunk(_CHUNK_BYTES)):
             await self._keep(file, chunk)
@@ -285,7 +236,7 @@ class _Receiving:
     async def _begin_file(self) -> SpoolFile:
         self.file = self._open_file(self._max_bytes)
         announced = self._request.content_length or 0
-        await self.file.expect(max(0, announced - (_FORM_BYTES if _is_form(self._request) else 0)))
+        await self.file.expect(max(0, announced - (FORM_BYTES if is_form(self._request) else 0)))
         return self.file
 
     async def _keep(self, file: SpoolFile, chunk: bytes | bytearray) -> None:
@@ -331,7 +282,7 @@ def _stalled() -> MeshError:
 
 
 def _malformed(request: web.Request) -> MeshError:
-    if not _is_form(request):
+    if not is_form(request):
         message = "The upload ended before its end, or is not what its head says."
         return MeshError(Fault.INVALID, message, code="malformed_body", field="file")
-    return MeshError(Fault.INVALID, f"The form is malformed. {_HOW}", code="malformed_form", field="file")
+    return MeshError(Fault.INVALID, f"The form is malformed. {HOW}", code="malformed_form", field="file")

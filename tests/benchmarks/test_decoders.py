@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.decoders import FORMATS, alternately, make_file
-from services.edge.media import Decoders
+from services.edge.decoders import Decoders
 
 
 @pytest.mark.slow

@@ -1,16 +1,19 @@
-"""What holds in a real decoder is in test_media.py; here, in what order things are given up."""
+"""What holds in a real decoder is in test_media.py; here, what is given up."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
+
+from services.edge import seccomp
 
 ROOT = Path(__file__).parents[2]
 
 CONFINED = """
 import json, os, resource, sys
 sys.path.append(sys.argv[1])
-from services.edge.confinement import begin_confinement, confine
+from services.edge.confinement import confine
 from services.edge.decoder_protocol import Job
 
 def can_open():
@@ -20,15 +23,28 @@ def can_open():
         return False
     return True
 
-begin_confinement()
-told = [resource.getrlimit(kind) for kind in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE)] + [can_open()]
-confine(Job(60, 7, 1 << 31), 3)
+told = [can_open()]
+told += [confine(Job(60, 7, 1 << 31), 3, os.getppid())]
 told += [can_open(), len(bytes(1 << 20))]
 print(json.dumps(told), flush=True)
 os._exit(0)
 """
 
 
-def test_the_server_writes_no_file_and_a_decoder_opens_none_either() -> None:
-    done = subprocess.run([sys.executable, "-c", CONFINED, str(ROOT)], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == [[0, 0], [0, 0], True, False, 1 << 20]
+def confined(script: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", script, str(ROOT)], capture_output=True, text=True, check=False)
+
+
+def test_a_decoder_opens_no_file_any_more_and_still_has_memory() -> None:
+    filtered = seccomp.is_supported()
+    assert json.loads(confined(CONFINED).stdout) == [True, filtered, False, 1 << 20]
+
+
+def test_a_limit_that_is_lower_already_stays() -> None:
+    lowered = "import resource; resource.setrlimit(resource.RLIMIT_CPU, (3, 3))\n"
+    assert json.loads(confined(lowered + CONFINED).stdout)[2:] == [False, 1 << 20]
+
+
+def test_who_has_lost_its_parent_meanwhile_ends() -> None:
+    done = confined(CONFINED.replace("os.getppid()", "1 << 22"))
+    assert (done.returncode, done.stdout) == (-signal.SIGKILL, "")

@@ -1,3 +1,4 @@
+import array
 import io
 import json
 import os
@@ -9,7 +10,7 @@ import av
 import pytest
 
 from services.edge import decoder
-from services.edge.decoder import FileReader
+from services.edge.containers import FileReader
 from services.edge.decoder_protocol import MAX_PAYLOAD_BYTES, FrameWriter, Job
 from tests.edge.conftest import wav_header
 from tests.edge.decoder_frames import Frames, run_writer
@@ -97,6 +98,33 @@ def test_channels_that_are_all_the_same_come_with_a_warning(media: Media, descri
     assert [warning["code"] for warning in frames.done["warnings"]] == ["channels_alike"]
 
 
+@pytest.mark.parametrize("planar", ["wav", "flac"])
+@pytest.mark.parametrize("channels", range(2, 9))
+def test_up_to_eight_channels_come_out_apart(channels: int, planar: str, descriptor: Descriptor) -> None:
+    samples = array.array("h", [1_000 * channel for channel in range(channels)] * 16_000).tobytes()
+    content = wav_header(len(samples), channels=channels) + samples
+    if planar == "flac":
+        target = io.BytesIO()
+        with av.open(io.BytesIO(content)) as source, av.open(target, "w", format="flac") as output:
+            stream = output.add_stream("flac", rate=16_000, layout=source.streams.audio[0].layout.name)
+            for frame in source.decode(audio=0):
+                output.mux(stream.encode(frame))
+            output.mux(stream.encode(None))
+        content = target.getvalue()
+    frames = decoded(descriptor(content), separate=True)
+    assert (frames.kinds, len(frames.others)) == ("iad", channels - 1)
+    assert [set(frames.others[channel]) for channel in range(1, channels)] == [{1_000 * n} for n in range(1, channels)]
+    assert set(frames.samples) == {0}
+    assert len(frames.samples) == 16_000
+
+
+def test_a_false_guess_of_the_length_is_no_warning(media: Media, descriptor: Descriptor) -> None:
+    quiet = media("adts", "aac", rate=44_100, layout="mono", hot=1, spans=((0.0, 2.0),))
+    frames = decoded(descriptor(quiet + media("adts", "aac", rate=44_100, spans=((0.0, 6.0),))))
+    assert frames.probe["is_guessed"] is True
+    assert frames.done["warnings"] == []
+
+
 @pytest.mark.parametrize(("channels", "code"), [(1, "one_channel"), (9, "too_many_channels")])
 def test_what_cannot_be_separated_is_refused(channels: int, code: str, descriptor: Descriptor) -> None:
     content = wav_header(channels * 3_200, channels=channels) + bytes(channels * 3_200)
@@ -143,25 +171,6 @@ def test_joined_files_of_different_shape_decode_on(media: Media, descriptor: Des
     frames = decoded(descriptor(first + media("ogg", "vorbis", rate=22_050, layout="stereo")))
     assert frames.done["seconds"] >= 2.0
     assert frames.level(0.2, 1.8) > 5_000
-
-
-def test_the_default_track_is_chosen() -> None:
-    target = io.BytesIO()
-    with av.open(target, "w", format="matroska") as output:
-        streams = [output.add_stream("pcm_s16le", rate=rate, layout="mono") for rate in (8_000, 32_000)]
-        streams[0].disposition = 0
-        streams[1].disposition = av.stream.Disposition.default
-        for stream in streams:
-            frame = av.AudioFrame(format="s16", layout="mono", samples=4_000)
-            frame.planes[0].update(bytes(8_000))
-            frame.sample_rate = stream.rate
-            frame.pts = 0
-            output.mux(stream.encode(frame))
-    with av.open(io.BytesIO(target.getvalue())) as container:
-        first, second = decoder.audio_tracks(container)
-        assert (first.rate, second.rate) == (32_000, 8_000)
-        decoder.read_only(container, first)
-        assert container.streams[0].discard is av.stream.Discard.all
 
 
 def test_an_empty_default_track_gives_way_to_one_with_sound(descriptor: Descriptor) -> None:
@@ -310,36 +319,6 @@ def test_ffmpeg_without_our_limits_follows_the_playlist(tmp_path: Path) -> None:
         connection, _ = server.accept()
         with connection:
             assert connection.recv(14) == b"GET /a.ts HTTP"
-
-
-def test_no_other_decoder_or_demuxer_is_open(descriptor: Descriptor, media: Media) -> None:
-    allowed = set(decoder._DEMUXERS.split(","))
-    assert not allowed & {
-        "hls",
-        "concat",
-        "dash",
-        "sdp",
-        "rtsp",
-        "image2",
-        "lavfi",
-        "tty",
-        "webm_dash_manifest",
-    }
-    source = FileReader(descriptor(media("mp4", "aac", video="mpeg4", rate=44_100)))
-    with decoder.open_container(source) as container:
-        decoder.read_only(container, decoder.audio_tracks(container)[0])
-        assert [stream.discard for stream in container.streams.video] == [av.stream.Discard.all]
-
-
-def test_file_reader_has_its_own_position(descriptor: Descriptor) -> None:
-    number = descriptor(b"0123456789")
-    os.lseek(number, 7, os.SEEK_SET)
-    reader = FileReader(number)
-    assert reader.read(3) == b"012"
-    assert reader.seek(-2, os.SEEK_END) == 8
-    assert reader.seek(-20, os.SEEK_CUR) == 0
-    assert (reader.read(100), reader.read(1)) == (b"0123456789", b"")
-    assert os.lseek(number, 0, os.SEEK_CUR) == 7
 
 
 def test_a_parent_that_leaves_ends_the_decoder(long_wav: Callable[[float], int]) -> None:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from services.edge.decoder_protocol import LIFE, Job, send_job
-from services.edge.media import COMMAND
+from services.edge.decoders import COMMAND
 from tests.edge.decoder_frames import Frames, read_frames
 
 Descriptor = Callable[[bytes], int]

@@ -29,7 +29,7 @@ from tests.edge.edge_process import EdgeProcess
 from tests.edge.fake_mesh import FakeMesh, tone
 from tests.edge.mutations import Mutant, mutant
 from tests.edge.test_decoder import FORMATS
-from tests.edge.test_media import DECODABLE, REFUSED
+from tests.edge.test_decoders import DECODABLE, REFUSED
 from tests.edge.zeros import gzip_with_zeros
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

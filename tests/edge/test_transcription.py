@@ -1,114 +1,16 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from services.edge.clients import Done
-from services.edge.media import Chunk
 from services.edge.summary import STYLES
-from services.edge.transcription import _fed, _Feed, _pump, _Shares
 from services.runtime.errors import Fault, MeshError
 from tests.edge.conftest import wav_header
 from tests.edge.fake_mesh import FakeAsr, FakeMesh, form, post
 from tests.edge.fake_summarize import FakeSummarize
-
-
-async def _chunks(count: int, sent: list[int], channels: int = 1) -> AsyncIterator[Chunk]:
-    for number in range(count):
-        sent.append(number)
-        yield Chunk(number % channels, bytes([number]))
-
-
-async def test_both_services_get_every_chunk_in_order() -> None:
-    feeds = [_Feed(), _Feed()]
-
-    async def take(feed: _Feed) -> bytes:
-        return b"".join([chunk async for chunk in feed.chunks()])
-
-    _, one, two = await asyncio.gather(_pump(_chunks(20, []), [feeds]), take(feeds[0]), take(feeds[1]))
-
-    assert one == two == bytes(range(20))
-
-
-async def test_each_channel_goes_to_those_who_listen_to_it() -> None:
-    left, right = _Feed(), _Feed()
-
-    async def take(feed: _Feed) -> bytes:
-        return b"".join([chunk async for chunk in feed.chunks()])
-
-    _, one, two = await asyncio.gather(_pump(_chunks(20, [], 2), [[left], [right]]), take(left), take(right))
-
-    assert (one, two) == (bytes(range(0, 20, 2)), bytes(range(1, 20, 2)))
-
-
-async def test_the_slower_service_holds_up_the_decoder() -> None:
-    feeds = [_Feed(), _Feed()]
-    sent: list[int] = []
-    pumping = asyncio.ensure_future(_pump(_chunks(100, sent), [feeds]))
-    fast = asyncio.ensure_future(anext(feeds[0].chunks()))
-    await fast
-    for _ in range(20):
-        await asyncio.sleep(0)
-
-    pumping.cancel()
-
-    assert len(sent) <= 6
-
-
-def test_progress_is_the_mean_of_the_services() -> None:
-    seen: list[tuple[str, float]] = []
-    shares = _Shares(lambda stage, ratio: seen.append((stage, ratio)), duration=None)
-    one, two = shares.share(), shares.share()
-
-    one(Done(5.0, 0.5))
-    two(Done(2.5, 0.25))
-    one(Done(10.0, 1.0))
-
-    assert seen == [("transcribing", 0.25), ("transcribing", 0.375), ("transcribing", pytest.approx(0.625))]
-
-
-def test_a_long_recording_has_progress_before_it_has_all_come() -> None:
-    seen: list[float] = []
-    share = _Shares(lambda stage, ratio: seen.append(ratio), duration=100.0).share()
-
-    for done in (Done(10.0, 0.0), Done(50.0, 0.0), Done(40.0, 0.4), Done(120.0, 0.0), Done(120.0, 1.0)):
-        share(done)
-
-    assert seen == [0.1, 0.5, 0.5, 0.95, 1.0]
-
-
-async def test_a_service_that_answers_early_does_not_hold_up_the_rest() -> None:
-    feeds = [_Feed(), _Feed()]
-
-    async def answer_at_once(feed: _Feed) -> str:
-        await anext(feed.chunks())
-        return "done"
-
-    async def take_all(feed: _Feed) -> int:
-        return len([chunk async for chunk in feed.chunks()])
-
-    async with asyncio.timeout(5):
-        _, early, whole = await asyncio.gather(
-            _pump(_chunks(100, []), [feeds]),
-            _fed(feeds[0], answer_at_once(feeds[0])),
-            _fed(feeds[1], take_all(feeds[1])),
-        )
-
-    assert (early, whole) == ("done", 100)
-
-
-async def test_who_still_reads_when_the_answer_is_there_reads_the_end() -> None:
-    feed = _Feed()
-    reading = asyncio.ensure_future(anext(feed.chunks(), None))
-    await asyncio.sleep(0)
-
-    await _fed(feed, asyncio.sleep(0))
-
-    assert await asyncio.wait_for(reading, 5) is None
 
 
 async def _transcribe(tmp_path: Path, mesh: FakeMesh, seconds: float = 3.0, **fields: str) -> Any:

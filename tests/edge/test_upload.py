@@ -1,4 +1,5 @@
 import asyncio
+import io
 import json
 import os
 from collections.abc import AsyncIterator
@@ -288,24 +289,42 @@ async def test_a_slow_but_steady_sender_is_waited_for(tmp_path: Path) -> None:
 
 
 async def test_who_finds_no_room_in_the_spool_waits_and_is_then_sent_away(tmp_path: Path) -> None:
-    content = tone(4)
+    content = tone(200)  # more than waits for an asr that does not read
     mesh = FakeMesh(
         asr=FakeAsr(hold=True),
         settings={"spool_max_bytes": len(content) + 1_000, "spool_wait_seconds": 0.3, "spool_free_bytes": 0},
     )
     async with mesh.client(tmp_path) as client:
-        first = asyncio.ensure_future(post_alone(client, content))
+        first = asyncio.ensure_future(post_alone(client, io.BytesIO(content)))
         await mesh.asr.running.wait()
-        known = await client.post("/v1/transcribe", data=content, headers={**AUTH, **RAW})
+        known = await client.post("/v1/transcribe", data=io.BytesIO(content), headers={**AUTH, **RAW})
         streamed = await client.post("/v1/transcribe", data=_iterated(content), headers={**AUTH, **RAW})
         for refused in (known, streamed):
             assert (refused.status, (await refused.json())["code"]) == (503, "spool_full")
             assert int(refused.headers["Retry-After"]) > 0
+        assert len(mesh.asr.configs) == 1
         first.cancel()
         await mesh.asr.cancelled.wait()
-        waiting = asyncio.ensure_future(post_alone(client, content))
-        await asyncio.sleep(0.2)
-        waiting.cancel()
+        again = asyncio.ensure_future(post_alone(client, io.BytesIO(content)))
+        async with asyncio.timeout(20):
+            while len(mesh.asr.configs) < 2:
+                await asyncio.sleep(0.02)
+        again.cancel()
+
+
+async def test_the_room_of_a_file_is_free_as_soon_as_it_is_decoded(tmp_path: Path) -> None:
+    content = tone(4)
+    settings = {"spool_max_bytes": len(content) + 1_000, "spool_wait_seconds": 5}
+    mesh = FakeMesh(asr=FakeAsr(hold=True), settings=settings)
+    async with mesh.client(tmp_path) as client:
+        first = asyncio.ensure_future(post_alone(client, content))
+        await mesh.asr.running.wait()
+        second = asyncio.ensure_future(post_alone(client, content))
+        async with asyncio.timeout(20):
+            while len(mesh.asr.configs) < 2:
+                await asyncio.sleep(0.02)
+        for request in (first, second):
+            request.cancel()
 
 
 async def test_a_file_that_the_spool_can_never_hold_is_too_large(tmp_path: Path) -> None:

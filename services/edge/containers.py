@@ -1,0 +1,211 @@
+"""What a file is: opened by its content alone, its tracks, and how long it says that it is; in the decoder's process.
+
+FFmpeg reads through our own file object, may use no protocol and only demuxers that read one file; only audio decoders
+may open, so a video track is never decoded, not even to probe it, and a picture of any size costs nothing. PyAV is
+imported in functions: the server loads it before the first job, and tests look at these modules without it.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from services.edge import sniff
+from services.edge.decoder_protocol import Refusal
+
+if TYPE_CHECKING:
+    from av import AudioStream
+    from av.container import InputContainer
+
+_READ_BYTES: Final = 64 * 1024
+_GUESS_TOLERANCE: Final = 0.005  # what stands before and behind the sound
+
+_BROADCAST_FORMATS: Final = frozenset({"mpeg", "mpegts"})
+# These containers say how long they are; the others' duration is FFmpeg's estimate from the bit rate.
+_EXACT_FORMATS: Final = frozenset({"mov", "matroska", "wav", "w64", "flac", "ogg", "asf", "avi", "caf", "aiff"})
+
+# Demuxers that read one file and nothing else. mpegvideo: so that a bare video says "no audio track".
+_DEMUXERS: Final = (
+    "mp3,wav,w64,flac,ogg,mov,aac,asf,matroska,avi,mpeg,mpegts,mpegvideo,aiff,au,caf,amr,amrnb,amrwb,flv,ac3,eac3,"
+    "ape,dts,dv,mpc,mpc8,mxf,nut,rm,tak,truehd,tta,voc,wtv,wv"
+)
+# Packets of 64 KiB instead of 1,024 samples, as each costs the same however little is in it; and one of them, not
+# 2,500, to find out whether another coding hides in what says that it is PCM.
+_WAV_OPTIONS: Final = {"max_size": str(64 * 1024), "max_probe_packets": "1"}
+_AUDIO_DECODERS: Final = (
+    "aac,aac_fixed,aac_latm,ac3,ac3_fixed,eac3,alac,amrnb,amrwb,libopencore_amrnb,libopencore_amrwb,dca,flac,"
+    "gsm,gsm_ms,mp1,mp1float,mp2,mp2float,mp3,mp3float,nellymoser,opus,libopus,speex,libspeex,vorbis,libvorbis,"
+    "wmalossless,wmapro,wmav1,wmav2,wmavoice,"
+    "ape,atrac3,atrac3plus,cook,g723_1,g729,ilbc,mlp,mpc7,mpc8,real_144,real_288,s302m,sipr,tak,truehd,tta,wavpack,"
+    "g722,g726,g726le,adpcm_ima_qt,adpcm_ima_wav,adpcm_ms,adpcm_swf,adpcm_yamaha,"
+    "pcm_alaw,pcm_mulaw,pcm_bluray,pcm_dvd,pcm_f32be,pcm_f32le,pcm_f64be,pcm_f64le,pcm_s8,pcm_s8_planar,pcm_u8,"
+    "pcm_s16be,pcm_s16be_planar,pcm_s16le,pcm_s16le_planar,pcm_s24be,pcm_s24le,pcm_s24le_planar,"
+    "pcm_s32be,pcm_s32le,pcm_s32le_planar,pcm_s64be,pcm_s64le,pcm_u16be,pcm_u16le,pcm_u24be,pcm_u24le,"
+    "pcm_u32be,pcm_u32le"
+)
+
+
+class FileReader:
+    """A read-only file object for FFmpeg over a descriptor, with a position of its own.
+
+    The parent may share the descriptor's offset, so every read names its place (pread).
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._position = 0
+        self.size = os.fstat(descriptor).st_size
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes; none at the end."""
+        data = os.pread(self._descriptor, size, self._position)
+        self._position += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to `offset` from the start, the position or the end, and return the new position."""
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}[whence]
+        self._position = max(0, start + offset)
+        return self._position
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+    def head(self, size: int = sniff.HEAD_BYTES) -> bytes:
+        """Return the file's first bytes without moving."""
+        return os.pread(self._descriptor, size, 0)
+
+
+def open_container(source: FileReader) -> "InputContainer":
+    """Open a media file by its content alone.
+
+    Raises:
+        Refusal: it is empty, plainly something else, or nothing that FFmpeg's allowed demuxers know.
+    """
+    import av
+    from av.error import FFmpegError
+
+    if source.size == 0:
+        raise Refusal("empty_file", "The file is empty.")
+    head = source.head()
+    name = sniff.stringified_object(head)
+    if name is not None:
+        raise Refusal(
+            "unreadable_media",
+            f'The file holds only the text "[object {name}]": the program that sent it turned an object into '
+            "text. In Node, use the built-in FormData with fs.openAsBlob.",
+        )
+    other = sniff.other_kind(head)
+    if other is not None:
+        raise Refusal("unreadable_media", f"This is not a media file that we can read (it looks like {other}).")
+    try:
+        container: InputContainer = av.open(
+            source,
+            container_options={
+                "protocol_whitelist": "none",
+                "format_whitelist": _DEMUXERS,
+                "codec_whitelist": _AUDIO_DECODERS,
+            },
+            options=_WAV_OPTIONS if sniff.media_kind(head) == sniff.WAV else {},
+            metadata_errors="replace",
+            buffer_size=_READ_BYTES,
+        )
+    except FFmpegError as error:
+        raise Refusal("unreadable_media", _unopened(head)) from error
+    return container
+
+
+def audio_tracks(container: "InputContainer") -> "Sequence[AudioStream]":
+    """Return the tracks that can be decoded, in the order in which they are to be tried: FFmpeg's best one first
+    (the default one, if there is one), then the others as they lie.
+
+    Raises:
+        Refusal: there is none.
+    """
+    tracks = container.streams.audio
+    if not tracks:
+        raise Refusal("no_audio_track", "The file has no audio track.")
+    allowed = frozenset(_AUDIO_DECODERS.split(","))
+    readable = [t for t in tracks if t.codec_context is not None and t.codec_context.name in allowed]
+    if not readable:
+        raise Refusal("unreadable_media", "The file's audio track is in a coding that we cannot read.")
+    best = container.streams.best("audio")
+    return sorted(readable, key=lambda track: track != best)
+
+
+def read_only(container: "InputContainer", chosen: "AudioStream") -> None:
+    """Have the demuxer skip all tracks but `chosen`."""
+    from av.stream import Discard
+
+    for stream in container.streams:
+        if stream.index != chosen.index:
+            stream.discard = Discard.all
+    chosen.codec_context.thread_count = 1
+
+
+def describe(container: "InputContainer", stream: "AudioStream", source: FileReader) -> dict[str, Any]:
+    """Return the probe: the fields of `media.Probe`."""
+    duration = container.duration / 1e6 if container.duration is not None else None
+    if stream.duration is not None and stream.time_base is not None:
+        # The track's own end: a picture may run on for an hour after the sound.
+        late = 0.0
+        if stream.start_time is not None and container.start_time is not None:
+            late = max(0.0, float(stream.start_time * stream.time_base) - container.start_time / 1e6)
+        duration = late + float(stream.duration * stream.time_base)
+    is_guessed = _guesses_its_length(container, source)
+    has_video = any(_is_motion(video) for video in container.streams.video)
+    if duration is not None and (duration <= 0 or (is_guessed and container.streams.video)):
+        duration = None  # by the bit rate of the sound, the bytes of a picture would be hours of it
+    return {
+        "duration": duration,
+        "is_guessed": is_guessed,
+        "container": _format_name(container),
+        "codec": stream.codec_context.codec.canonical_name,
+        "sample_rate": stream.codec_context.sample_rate,
+        "channels": stream.codec_context.channels,
+        "has_video": has_video,
+    }
+
+
+def _unopened(head: bytes) -> str:
+    kind = sniff.media_kind(head)
+    if kind is None:
+        return "This is not a media file that we can read."
+    if kind == sniff.MP4:
+        damage = "its index (moov) is missing or damaged, as after an interrupted recording"
+    else:
+        damage = "it is damaged or cut off"
+    return f"The file looks like {kind}, but {damage}."
+
+
+def says_its_length(container: "InputContainer") -> bool:
+    """Say whether a file of this kind says how long it is."""
+    return _format_name(container) in _EXACT_FORMATS
+
+
+def is_broadcast(container: "InputContainer") -> bool:
+    """Say whether it is a format in which clocks jump."""
+    return _format_name(container) in _BROADCAST_FORMATS
+
+
+def _format_name(container: "InputContainer") -> str:
+    return str(container.format.name).partition(",")[0]
+
+
+def _guesses_its_length(container: "InputContainer", source: FileReader) -> bool:
+    """Say whether FFmpeg has made up the length, for the file does not tell it: from its size and the bit rates of
+    those tracks whose bit rates are known, at their beginning. So it does with raw AAC, MP3 without an index, and
+    Matroska that was written to a pipe.
+    """
+    if container.duration is None or (says_its_length(container) and _format_name(container) != "matroska"):
+        return False
+    known = sum(stream.codec_context.bit_rate or 0 for stream in container.streams if stream.codec_context is not None)
+    guess = (source.size - sniff.tag_bytes(source.head())) * 8 / known if known else 0.0
+    return abs(container.duration / 1e6 - guess) <= _GUESS_TOLERANCE * guess
+
+
+def _is_motion(video: Any) -> bool:
+    """Say whether a video track is a film, not a cover picture."""
+    from av.stream import Disposition
+
+    return not video.disposition & (Disposition.attached_pic | Disposition.still_image)
