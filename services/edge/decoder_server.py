@@ -119,6 +119,8 @@ class DecoderServer:
             return
         try:
             said = line.recv(len(YIELD))
+        except BlockingIOError:
+            return
         except ConnectionError:
             said = b""
         if said:
@@ -166,6 +168,9 @@ def load() -> None:
 
 def main() -> None:
     """Serve the edge, which holds the other end of standard input."""
+    # What tells the edge's group to end must not end the decoders of requests that are to be finished.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     ask_kernel()  # to be killed with the edge; where it has ended already, the channel has, too
     load()
     # What is there now is shared with every decoder until one of them writes to it.

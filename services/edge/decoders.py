@@ -193,12 +193,7 @@ async def _start_server(command: tuple[str, ...]) -> _Server:
     try:
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=theirs.fileno(),
-                stdout=asyncio.subprocess.DEVNULL,
-                env=_ENVIRONMENT,
-                cwd="/",
-                start_new_session=True,  # what tells the edge to end must not end the decoders of running requests
+                *command, stdin=theirs.fileno(), stdout=asyncio.subprocess.DEVNULL, env=_ENVIRONMENT, cwd="/"
             )
     except BaseException:
         ours.close()

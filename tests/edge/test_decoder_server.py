@@ -86,6 +86,20 @@ def test_a_life_line_that_is_cut_ends_the_decoder(channel: socket.socket, wav: W
     os.close(told.frames)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_to_the_edges_group_ends_no_decoder(
+    number: signal.Signals, channel: socket.socket, wav: Wav, descriptor: Descriptor
+) -> None:
+    told = Told(channel, descriptor(wav(900_000)))
+    pid = told.number()
+    assert pid is not None
+    for each in (psutil.Process(pid).ppid(), pid):
+        os.kill(each, number)
+    assert told.read().seconds == 900_000 / 16_000
+    assert told.number() == 0
+    told.line.close()
+
+
 def test_one_decoder_that_crashes_harms_no_other(channel: socket.socket, wav: Wav, descriptor: Descriptor) -> None:
     number = descriptor(wav(900_000))
     lost, kept = Told(channel, number), Told(channel, number)
