@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 _READ_BYTES: Final = 64 * 1024
+_OGG_LATE_SECONDS: Final = 0.5
 _GUESS_TOLERANCE: Final = 0.005  # what stands before and behind the sound
 
 _BROADCAST_FORMATS: Final = frozenset({"mpeg", "mpegts"})
@@ -145,13 +146,7 @@ def read_only(container: "InputContainer", chosen: "AudioStream") -> None:
 
 def describe(container: "InputContainer", stream: "AudioStream", source: FileReader) -> dict[str, Any]:
     """Return the probe: the fields of `media.Probe`."""
-    duration = container.duration / 1e6 if container.duration is not None else None
-    if stream.duration is not None and stream.time_base is not None:
-        # The track's own end: a picture may run on for an hour after the sound.
-        late = 0.0
-        if stream.start_time is not None and container.start_time is not None:
-            late = max(0.0, float(stream.start_time * stream.time_base) - container.start_time / 1e6)
-        duration = late + float(stream.duration * stream.time_base)
+    duration = _duration(container, stream)
     is_guessed = _guesses_its_length(container, source)
     has_video = any(_is_motion(video) for video in container.streams.video)
     if duration is not None and (duration <= 0 or (is_guessed and container.streams.video)):
@@ -165,6 +160,21 @@ def describe(container: "InputContainer", stream: "AudioStream", source: FileRea
         "channels": stream.codec_context.channels,
         "has_video": has_video,
     }
+
+
+def _duration(container: "InputContainer", stream: "AudioStream") -> float | None:
+    """Return the end of the sound in file time, in seconds, as far as the file tells."""
+    start = (container.start_time or 0) / 1e6
+    if _format_name(container) == "ogg" and start > _OGG_LATE_SECONDS:
+        return None  # cut out of a longer stream: FFmpeg tells the end on the clock of that one
+    whole = container.duration / 1e6 if container.duration is not None else None
+    if stream.duration is None or stream.time_base is None:
+        return whole
+    # The track's own length: a picture may run on for an hour after the sound. ASF tells the file's for every track.
+    own = float(stream.duration * stream.time_base)
+    if stream.start_time is not None and _format_name(container) != "asf":
+        own += max(0.0, float(stream.start_time * stream.time_base) - start)
+    return own
 
 
 def _unopened(head: bytes) -> str:

@@ -80,6 +80,24 @@ def test_the_length_of_raw_aac_is_a_guess(tag: bytes, media: Media, descriptor: 
     assert described(descriptor(content))["is_guessed"] is True
 
 
+@pytest.mark.parametrize("container", ["mp4", "matroska", "webm", "mpegts", "mpeg", "asf", "flv"])
+def test_the_end_of_a_track_that_starts_late_is_in_file_time(
+    container: str, media: Media, descriptor: Descriptor
+) -> None:
+    codecs = {"webm": ("libopus", "libvpx"), "mpegts": ("mp2", "mpeg2video"), "mpeg": ("mp2", "mpeg1video")}
+    codecs |= {"asf": ("wmav2", "wmv2"), "flv": ("aac", "flv1")}
+    codec, video = codecs.get(container, ("aac", "mpeg4"))
+    rate = 48_000 if container in ("webm", "mpegts") else 44_100
+    probe = described(descriptor(media(container, codec, video=video, rate=rate, spans=((1.5, 2.5),))))
+    assert probe["duration"] == pytest.approx(2.5, abs=0.1)
+
+
+def test_an_ogg_stream_that_was_joined_late_does_not_tell_its_length(media: Media, descriptor: Descriptor) -> None:
+    joined = described(descriptor(media("ogg", "libopus", rate=48_000, spans=((1_500.0, 1_502.0),))))
+    whole = described(descriptor(media("ogg", "libopus", rate=48_000)))
+    assert (joined["duration"], whole["duration"]) == (None, pytest.approx(2.0, abs=0.05))
+
+
 def test_the_length_of_an_mp3_is_a_guess_only_without_an_index(media: Media, descriptor: Descriptor) -> None:
     content = media("mp3", "libmp3lame", rate=44_100, spans=((0.0, 6.0),))
     assert b"Info" in content
