@@ -133,6 +133,7 @@ def _with_mesh(settings: EdgeSettings, accounts: Accounts, metering: Metering) -
         Admission("edge-uploads", places=settings.upload_limit, slots=settings.upload_limit),
         Admission("edge-summaries", places=settings.concurrency, slots=settings.concurrency),
         UploadRules(settings.upload_stall_seconds, UploadPace(settings.upload_bytes_per_second)),
+        settings.queue_seconds,
     )
     app = _framed()
     app.add_routes(rest.routes())

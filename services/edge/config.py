@@ -102,8 +102,11 @@ class EdgeSettings(ServiceSettings):
     up."""
 
     concurrency: int = Field(default=32, ge=1, le=128)
-    """Recordings worked on at once, each with a decoder of its own, and as many summaries; one more is refused with
-    429."""
+    """Recordings worked on at once, each with a decoder of its own, and as many summaries. As many recordings wait for
+    their turn; one more of either is refused with 429."""
+
+    queue_seconds: float = Field(default=60, ge=0)
+    """How long a recording that has come waits for its turn before it is refused with 429."""
 
     max_audio_seconds: float = Field(default=86_400, gt=0)
     """Longest recording that is taken."""

@@ -54,6 +54,8 @@ class Rest:
     uploads: Admission
     summaries: Admission
     upload_rules: UploadRules
+    queue_seconds: float
+    """How long a recording that has come waits for a place."""
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes that do the work, and those that say what there is."""
@@ -85,7 +87,7 @@ class Rest:
                 kept = admitted.kept_answer(upload.fingerprint)
                 if kept is not None:
                     return await _answer_again(request, kept)
-                with self.mesh.admission.place():
+                async with self.mesh.admission.place_within(self.queue_seconds):
                     return await self._transcribe(request, upload, caller, admitted)
 
     async def _transcribe(

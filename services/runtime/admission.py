@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 
 from services.runtime import metrics
@@ -29,6 +30,7 @@ class Admission:
         self._slots = asyncio.Semaphore(slots)
         self._slot_count = slots
         self._taken = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
         self._mean_seconds = 5.0
         self._expected_wait = expected_wait
 
@@ -36,20 +38,65 @@ class Admission:
     def place(self) -> Iterator[None]:
         """Hold a place in the queue; raises MeshError (OVERLOADED) when none is left."""
         if self._taken >= self._places:
-            metrics.QUEUE_REFUSED.labels(self._service).inc()
-            raise MeshError(
-                Fault.OVERLOADED,
-                "Too many requests are waiting; try again later.",
-                code="queue_full",
-                retry_after_seconds=self.expected_wait_seconds(),
-            )
-        self._taken += 1
-        metrics.QUEUE_PLACES.labels(self._service).set(self._taken)
+            raise self._full()
+        self._count(1)
         try:
             yield
         finally:
-            self._taken -= 1
-            metrics.QUEUE_PLACES.labels(self._service).set(self._taken)
+            self._give_back()
+
+    @contextlib.asynccontextmanager
+    async def place_within(self, seconds: float) -> AsyncIterator[None]:
+        """Hold a place, as `place`; wait for one so long at most, in the order of arrival.
+
+        For requests that it would be a pity to send away. As many may wait as there are places.
+        """
+        if self._taken < self._places:
+            self._count(1)
+        elif len(self._waiting) < self._places:
+            await self._wait(seconds)
+        else:
+            raise self._full()
+        try:
+            yield
+        finally:
+            self._give_back()
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait until somebody hands over his place."""
+        handed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(handed)
+        try:
+            async with asyncio.timeout(seconds):
+                await handed
+        except BaseException as error:
+            if handed.done() and not handed.cancelled():
+                self._give_back()  # it came as he left
+            else:
+                self._waiting.remove(handed)
+            if isinstance(error, TimeoutError):
+                raise self._full() from None
+            raise
+
+    def _give_back(self) -> None:
+        if self._waiting:
+            # Handed over without being free in between: nobody who comes now is served before.
+            self._waiting.popleft().set_result(None)
+        else:
+            self._count(-1)
+
+    def _count(self, more: int) -> None:
+        self._taken += more
+        metrics.QUEUE_PLACES.labels(self._service).set(self._taken)
+
+    def _full(self) -> MeshError:
+        metrics.QUEUE_REFUSED.labels(self._service).inc()
+        return MeshError(
+            Fault.OVERLOADED,
+            "Too many requests are waiting; try again later.",
+            code="queue_full",
+            retry_after_seconds=self.expected_wait_seconds(),
+        )
 
     @contextlib.asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:

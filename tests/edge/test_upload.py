@@ -342,6 +342,23 @@ async def test_a_full_disk_is_told_before_it_is_full(tmp_path: Path) -> None:
     assert (status, told["code"]) == (503, "spool_full")
 
 
+async def test_a_recording_that_has_come_waits_for_its_turn(tmp_path: Path) -> None:
+    mesh = FakeMesh(asr=FakeAsr(pause_seconds=0.5), settings={"concurrency": 1})
+    async with mesh.client(tmp_path) as client:
+        answers = await asyncio.gather(*(post_alone(client, tone(1)) for _ in range(2)))
+    assert [status for status, _ in answers] == [200, 200]
+
+
+async def test_a_turn_that_does_not_come_is_told_of(tmp_path: Path) -> None:
+    mesh = FakeMesh(asr=FakeAsr(hold=True), settings={"concurrency": 1, "queue_seconds": 0.1})
+    async with mesh.client(tmp_path) as client:
+        first = asyncio.ensure_future(post_alone(client, tone(1)))
+        await mesh.asr.running.wait()
+        status, told = await post_alone(client, tone(1))
+        first.cancel()
+    assert (status, told["code"]) == (429, "queue_full")
+
+
 async def test_more_uploads_than_are_taken_at_once_are_told_to_come_back(tmp_path: Path) -> None:
     going_on = asyncio.Event()
 

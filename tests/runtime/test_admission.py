@@ -49,3 +49,69 @@ async def test_slots_go_in_the_order_of_arrival() -> None:
     await asyncio.gather(*(work(number) for number in range(5)))
 
     assert order == [0, 1, 2, 3, 4]
+
+
+async def test_who_waits_gets_a_place_in_the_order_of_arrival() -> None:
+    admission = Admission("trial", places=2, slots=2)
+    order: list[int] = []
+
+    async def work(number: int) -> None:
+        async with admission.place_within(5):
+            order.append(number)
+            await asyncio.sleep(0.001)
+
+    first = [asyncio.create_task(work(number)) for number in range(4)]
+    await asyncio.sleep(0)
+    with pytest.raises(MeshError):
+        await work(99)
+    await asyncio.gather(*first)
+    assert order == [0, 1, 2, 3]
+    with admission.place(), admission.place():
+        pass
+
+
+async def test_nobody_is_served_before_those_who_wait() -> None:
+    admission = Admission("trial", places=1, slots=1)
+    with admission.place():
+        waiting = asyncio.create_task(_hold(admission))
+        await asyncio.sleep(0)
+    with pytest.raises(MeshError), admission.place():
+        pass
+    await waiting
+    with admission.place():
+        pass
+
+
+async def test_who_waits_too_long_is_told_so() -> None:
+    admission = Admission("trial", places=1, slots=1)
+    with admission.place():
+        with pytest.raises(MeshError) as refused:
+            await _hold(admission, 0.01)
+        assert (refused.value.fault, refused.value.code) == (Fault.OVERLOADED, "queue_full")
+    with admission.place():
+        pass
+
+
+@pytest.mark.parametrize("moment", ["while he waits", "as it comes"])
+async def test_who_leaves_while_he_waits_takes_no_place_with_him(moment: str) -> None:
+    admission = Admission("trial", places=2, slots=2)
+    with admission.place():
+        holding = admission.place()
+        holding.__enter__()
+        leaving, staying = (asyncio.create_task(_hold(admission)) for _ in range(2))
+        await asyncio.sleep(0)
+        if moment == "as it comes":
+            holding.__exit__(None, None, None)
+        leaving.cancel()
+        await asyncio.wait({leaving})
+        if moment == "while he waits":
+            holding.__exit__(None, None, None)
+        await asyncio.wait_for(staying, 5)
+    assert leaving.cancelled()
+    with admission.place(), admission.place():
+        pass
+
+
+async def _hold(admission: Admission, seconds: float = 5) -> None:
+    async with admission.place_within(seconds):
+        await asyncio.sleep(0)
