@@ -72,18 +72,20 @@ class Admission:
         except BaseException as error:
             if handed.done() and not handed.cancelled():
                 self._give_back()  # it came as he left
-            else:
+            elif handed in self._waiting:
                 self._waiting.remove(handed)
             if isinstance(error, TimeoutError):
                 raise self._full() from None
             raise
 
     def _give_back(self) -> None:
-        if self._waiting:
-            # Handed over without being free in between: nobody who comes now is served before.
-            self._waiting.popleft().set_result(None)
-        else:
-            self._count(-1)
+        while self._waiting:
+            handed = self._waiting.popleft()
+            if not handed.done():  # else he has left
+                # Handed over without being free in between: nobody who comes now is served before.
+                handed.set_result(None)
+                return
+        self._count(-1)
 
     def _count(self, more: int) -> None:
         self._taken += more

@@ -92,7 +92,7 @@ async def test_who_waits_too_long_is_told_so() -> None:
         pass
 
 
-@pytest.mark.parametrize("moment", ["while he waits", "as it comes"])
+@pytest.mark.parametrize("moment", ["while he waits", "as it comes", "as it would come"])
 async def test_who_leaves_while_he_waits_takes_no_place_with_him(moment: str) -> None:
     admission = Admission("trial", places=2, slots=2)
     with admission.place():
@@ -103,6 +103,8 @@ async def test_who_leaves_while_he_waits_takes_no_place_with_him(moment: str) ->
         if moment == "as it comes":
             holding.__exit__(None, None, None)
         leaving.cancel()
+        if moment == "as it would come":
+            holding.__exit__(None, None, None)
         await asyncio.wait({leaving})
         if moment == "while he waits":
             holding.__exit__(None, None, None)
