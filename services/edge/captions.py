@@ -45,6 +45,9 @@ PAUSE_MILLISECONDS = 400
 LONG_PAUSE_MILLISECONDS = 1_000
 """A pause that a cue had better not hold: what comes after it would be read before it is said."""
 
+_LEAST_CUE_MILLISECONDS = 250
+"""What every cue still gets at the end of a recording where people talk at once, if there is time for it."""
+
 _CUE_COST = 2.0
 _FLICKER_COST = 2.0
 _CLAUSE_COST = 1.0
@@ -144,9 +147,10 @@ def _timed(cues: Sequence[Cue], duration: int) -> tuple[Cue, ...]:
         last = position + 1 == len(cues)
         bound = duration if last else cues[position + 1].start
         start = max(timed[-1].end if timed else 0, min(cue.start, duration - 1))
-        if not last and bound < cue.end:
+        if not last and (bound < cue.end or start > cue.start):
             # People who talk at once: who began later is seen a little later, but both can be read.
-            bound = max(bound, min(start + MIN_CUE_MILLISECONDS, duration))
+            left = len(cues) - position - 1
+            bound = max(bound, min(start + MIN_CUE_MILLISECONDS, duration - left * _LEAST_CUE_MILLISECONDS))
         end = max(min(_wanted_end(cue, start), bound if last else bound - GAP_MILLISECONDS), start + 1)
         seen = min(start + MIN_CUE_MILLISECONDS, bound)
         timed.append(replace(cue, start=start, end=max(end, seen)))

@@ -105,7 +105,7 @@ class EdgeSettings(ServiceSettings):
     """Recordings worked on at once, each with a decoder of its own, and as many summaries. As many recordings wait for
     their turn; one more of either is refused with 429."""
 
-    queue_seconds: float = Field(default=60, ge=0)
+    queue_seconds: float = Field(default=30, ge=0)
     """How long a recording that has come waits for its turn before it is refused with 429."""
 
     max_audio_seconds: float = Field(default=86_400, gt=0)

@@ -42,6 +42,7 @@ def confine(job: Job, descriptors: int, parent_pid: int) -> bool:
 
 def _limit(kind: int, most: int) -> None:
     """Lower a limit; one that is lower already, by whoever started us, stays."""
-    _, hard = resource.getrlimit(kind)
-    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    for before in resource.getrlimit(kind):
+        if before != resource.RLIM_INFINITY:
+            most = min(most, before)
     resource.setrlimit(kind, (most, most))

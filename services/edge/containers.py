@@ -17,8 +17,14 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 _READ_BYTES: Final = 64 * 1024
+# Bare sound without times, and what is often written to a pipe.
+_GUESSED_FORMATS: Final = frozenset({"aac", "ac3", "asf", "dts", "eac3", "matroska", "mp3", "truehd"})
+# Of the file is sound, by a guess: FFmpeg knows how much stands before it. Beside a film it is more by chance.
+_LEAST_GUESSED_SHARE: Final = 0.9
+_LEAST_GUESSED_SHARE_OF_FILM: Final = 0.97
+_MOST_GUESSED_SHARE: Final = 1.005
+_PLACEHOLDER_FACTOR: Final = 4.0
 _OGG_LATE_SECONDS: Final = 0.5
-_GUESS_TOLERANCE: Final = 0.005  # what stands before and behind the sound
 
 _BROADCAST_FORMATS: Final = frozenset({"mpeg", "mpegts"})
 # These containers say how long they are; the others' duration is FFmpeg's estimate from the bit rate.
@@ -54,11 +60,14 @@ class FileReader:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._position = 0
-        self.size = os.fstat(descriptor).st_size
+        size = os.fstat(descriptor).st_size
+        tail = os.pread(descriptor, sniff.TAIL_BYTES, max(0, size - sniff.TAIL_BYTES))
+        self.size = max(0, size - sniff.tags_behind(tail))
+        """Without the tags at the end, which FFmpeg takes for broken sound."""
 
     def read(self, size: int) -> bytes:
         """Return up to `size` bytes; none at the end."""
-        data = os.pread(self._descriptor, size, self._position)
+        data = os.pread(self._descriptor, min(size, max(0, self.size - self._position)), self._position)
         self._position += len(data)
         return data
 
@@ -74,7 +83,7 @@ class FileReader:
 
     def head(self, size: int = sniff.HEAD_BYTES) -> bytes:
         """Return the file's first bytes without moving."""
-        return os.pread(self._descriptor, size, 0)
+        return os.pread(self._descriptor, min(size, self.size), 0)
 
 
 def open_container(source: FileReader) -> "InputContainer":
@@ -147,7 +156,10 @@ def read_only(container: "InputContainer", chosen: "AudioStream") -> None:
 def describe(container: "InputContainer", stream: "AudioStream", source: FileReader) -> dict[str, Any]:
     """Return the probe: the fields of `media.Probe`."""
     duration = _duration(container, stream)
-    is_guessed = _guesses_its_length(container, source)
+    share = _implied_share(container, source)
+    if _format_name(container) == "avi" and share is not None and share > _PLACEHOLDER_FACTOR:
+        duration = None  # written to a pipe, or never finished: it tells what it might have become
+    is_guessed = _may_be_a_guess(container, source)
     has_video = any(_is_motion(video) for video in container.streams.video)
     if duration is not None and (duration <= 0 or (is_guessed and container.streams.video)):
         duration = None  # by the bit rate of the sound, the bytes of a picture would be hours of it
@@ -202,16 +214,25 @@ def _format_name(container: "InputContainer") -> str:
     return str(container.format.name).partition(",")[0]
 
 
-def _guesses_its_length(container: "InputContainer", source: FileReader) -> bool:
-    """Say whether FFmpeg has made up the length, for the file does not tell it: from its size and the bit rates of
+def _may_be_a_guess(container: "InputContainer", source: FileReader) -> bool:
+    """Say whether FFmpeg may have made up the length, for the file does not tell it: from its size and the bit rates of
     those tracks whose bit rates are known, at their beginning. So it does with raw AAC, MP3 without an index, and
-    Matroska that was written to a pipe.
+    Matroska and ASF that were written to a pipe. (Where a file tells just that length it counts as a guess, too.)
     """
-    if container.duration is None or (says_its_length(container) and _format_name(container) != "matroska"):
+    share = _implied_share(container, source)
+    if share is None or _format_name(container) not in _GUESSED_FORMATS:
         return False
+    least = _LEAST_GUESSED_SHARE_OF_FILM if container.streams.video else _LEAST_GUESSED_SHARE
+    return least <= share <= _MOST_GUESSED_SHARE
+
+
+def _implied_share(container: "InputContainer", source: FileReader) -> float | None:
+    """Return how large the file would be at the bit rates that are known, beside its size; None where none is."""
     known = sum(stream.codec_context.bit_rate or 0 for stream in container.streams if stream.codec_context is not None)
-    guess = (source.size - sniff.tag_bytes(source.head())) * 8 / known if known else 0.0
-    return abs(container.duration / 1e6 - guess) <= _GUESS_TOLERANCE * guess
+    size = source.size - sniff.tag_bytes(source.head())
+    if not known or size <= 0 or container.duration is None:
+        return None
+    return float(container.duration / 1e6 * known / 8 / size)
 
 
 def _is_motion(video: Any) -> bool:

@@ -33,7 +33,7 @@ COMMAND: Final = (
 _ENVIRONMENT: Final = {"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin", "MALLOC_ARENA_MAX": "1"}
 
 _PIPE_BUFFER_BYTES: Final = 64 * 1024
-_START_SECONDS: Final = 30.0
+_END_SECONDS: Final = 5.0
 
 
 class Decoders:
@@ -41,12 +41,15 @@ class Decoders:
 
     Args:
         command: starts the process that decoders come from.
+        patience_seconds: how long a decoder may take to begin, and to end.
     """
 
-    def __init__(self, command: tuple[str, ...] = COMMAND) -> None:
+    def __init__(self, command: tuple[str, ...] = COMMAND, patience_seconds: float = 30.0) -> None:
         self._command = command
+        self._patience_seconds = patience_seconds
         self._server: _Server | None = None
         self._starting = asyncio.Lock()
+        self._is_closed = False
 
     async def start(self) -> None:
         """Start the process that decoders come from, so that the first file does not wait for it.
@@ -56,7 +59,8 @@ class Decoders:
         await self._running()
 
     async def close(self) -> None:
-        """End it, and with it the decoders that are at work."""
+        """End it, and with it the decoders that are at work; no file is decoded any more."""
+        self._is_closed = True
         server, self._server = self._server, None
         if server is not None:
             await server.close()
@@ -111,11 +115,10 @@ class Decoders:
 
     async def _end(self, line: LifeLine) -> None:
         try:
-            await line.end(_START_SECONDS)
+            await line.end(self._patience_seconds)
         except TimeoutError:
-            log.error("decoder_server_hangs")
-            if self._server is not None:
-                self._server.kill()
+            # It waits for a disk, or its server hangs, which the next file finds out.
+            log.error("decoder_does_not_end")
 
     async def _begin(self, file: int, frames: int, job: protocol.Job) -> tuple[LifeLine, int]:
         # Twice: the server may have died since the last job, or while it took this one.
@@ -128,12 +131,12 @@ class Decoders:
             try:
                 with theirs:
                     protocol.send_job(server.channel, job, file=file, frames=frames, life_line=theirs.fileno())
-                async with asyncio.timeout(_START_SECONDS):
+                async with asyncio.timeout(self._patience_seconds):
                     pid = await line.begun()
-            except (ConnectionError, BlockingIOError):
-                pass
             except TimeoutError:
                 server.kill()
+            except OSError as error:
+                log.warning("decoder_not_begun", reason=type(error).__name__)
             finally:
                 if pid is None:
                     await self._end(line)
@@ -144,6 +147,8 @@ class Decoders:
 
     async def _running(self) -> "_Server":
         async with self._starting:
+            if self._is_closed:
+                raise decoder_unavailable()
             if self._server is None or self._server.has_ended:
                 if self._server is not None:
                     log.error("decoder_server_lost", status=self._server.status)
@@ -178,13 +183,14 @@ class _Server:
             self._process.kill()
 
     async def close(self) -> None:
-        """Let it end: it kills its decoders first."""
+        """Let it end: it kills its decoders first; where it does not, they end with it."""
         self.channel.close()
         try:
-            async with asyncio.timeout(_START_SECONDS):
+            async with asyncio.timeout(_END_SECONDS):
                 await self._process.wait()
-        finally:
+        except TimeoutError:
             self.kill()
+            await self._process.wait()
 
 
 async def _start_server(command: tuple[str, ...]) -> _Server:

@@ -54,7 +54,7 @@ class Probe:
     has_video: bool
     """Whether there is a film beside the sound; a cover picture does not count."""
     is_guessed: bool
-    """Whether `duration` is made up from the size of the file and the bit rate of its beginning."""
+    """Whether `duration` may be made up from the size of the file and the bit rate of its beginning."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,11 @@ from typing import Final
 HEAD_BYTES: Final = 4096
 """How much of the file's beginning is looked at."""
 
+TAIL_BYTES: Final = 160
+"""How much of the file's end is looked at."""
+
+_APE_HAS_HEADER: Final = 1 << 31
+
 MP4: Final = "an MP4 or MOV file"
 WAV: Final = "a WAV file"
 
@@ -99,6 +104,24 @@ def tag_bytes(head: bytes) -> int:
         return 0
     # Seven bits a byte, the first one the highest (ID3v2.4, 6.2).
     return 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+
+
+def tags_behind(tail: bytes) -> int:
+    """Return how many bytes of tags the file ends with: APEv2 or Lyrics3v2, and an ID3v1 behind it; 0 where there is
+    none of the first two.
+
+    Args:
+        tail: the file's last `TAIL_BYTES`, or all of it.
+    """
+    id3v1 = 128 if tail[-128:].startswith(b"TAG") and len(tail) >= 128 else 0
+    end = len(tail) - id3v1
+    footer = tail[max(0, end - 32) : end]
+    if footer.startswith(b"APETAGEX") and len(footer) == 32:
+        size, flags = int.from_bytes(footer[12:16], "little"), int.from_bytes(footer[20:24], "little")
+        return id3v1 + size + (32 if flags & _APE_HAS_HEADER else 0)
+    if footer.endswith(b"LYRICS200") and footer[-15:-9].isdigit():
+        return id3v1 + int(footer[-15:-9]) + 15
+    return 0
 
 
 def media_kind(head: bytes) -> str | None:

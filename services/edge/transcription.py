@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -93,10 +92,8 @@ async def transcribe(
             await cover(max(0.0, probe.duration - _SILENT_SECONDS) * channels)
         listening = _Listening(mesh, options, caller, request_id, Shares(progress, probe.duration))
         chunks = _covered(_to_the_end(decoding.chunks(), file), cover)
-        with ExitStack() as places:
-            # One is taken already; to asr, each channel is a recording.
-            for _ in range(channels - 1):
-                places.enter_context(mesh.admission.place())
+        # One place is taken already; to asr, each channel is a recording.
+        with mesh.admission.more(channels - 1):
             recognitions, diarization = await listening.listen(chunks, channels, diarizes=diarizes)
     warnings = tuple(warning.message for warning in decoding.warnings)
     missing = wanted and diarization is None

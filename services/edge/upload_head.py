@@ -19,7 +19,10 @@ _HOW_ALONE = (
 )
 
 _FORM = "multipart/form-data"
-_RAW_TYPES = frozenset({"application/octet-stream", "application/ogg", "application/mp4"})
+# What is none of these may be a recording: its content decides, not what it is called.
+_OTHER_TYPES = frozenset({"application/json", "application/x-www-form-urlencoded"})
+_OTHER_KINDS = ("multipart/", "text/")
+_PACKINGS = frozenset({"br", "compress", "deflate", "gzip", "x-compress", "x-gzip", "zstd"})
 
 
 def refuse_announced_size(request: web.Request, max_bytes: int) -> None:
@@ -31,8 +34,7 @@ def refuse_announced_size(request: web.Request, max_bytes: int) -> None:
 
 def refuse_other_heads(request: web.Request) -> None:
     """Raise MeshError (INVALID) when the head tells that this is no upload."""
-    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    if coding != "identity":
+    if _PACKINGS & {coding.strip().lower() for coding in request.headers.get("Content-Encoding", "").split(",")}:
         message = "Send the recording as it is: no Content-Encoding is taken, for sound is packed already."
         raise MeshError(Fault.INVALID, message, code="bad_request", field="file")
     if is_form(request):
@@ -76,7 +78,7 @@ def is_form(request: web.Request) -> bool:
 
 
 def _is_alone(request: web.Request) -> bool:
-    return request.content_type in _RAW_TYPES or request.content_type.startswith(("audio/", "video/"))
+    return request.content_type not in _OTHER_TYPES and not request.content_type.startswith(_OTHER_KINDS)
 
 
 def missing() -> MeshError:

@@ -57,10 +57,26 @@ class Admission:
             await self._wait(seconds)
         else:
             raise self._full()
+        began = time.monotonic()
         try:
             yield
         finally:
+            self._remember(time.monotonic() - began)
             self._give_back()
+
+    @contextlib.contextmanager
+    def more(self, places: int) -> Iterator[None]:
+        """Hold more places, for a request that has one and turns out to need them.
+
+        It gets them at once, also when there are too few, and whoever comes next waits the longer: were it to wait
+        while it holds one, two such requests could wait for each other.
+        """
+        self._count(places)
+        try:
+            yield
+        finally:
+            for _ in range(places):
+                self._give_back()
 
     async def _wait(self, seconds: float) -> None:
         """Wait until somebody hands over his place."""
@@ -79,7 +95,7 @@ class Admission:
             raise
 
     def _give_back(self) -> None:
-        while self._waiting:
+        while self._waiting and self._taken <= self._places:
             handed = self._waiting.popleft()
             if not handed.done():  # else he has left
                 # Handed over without being free in between: nobody who comes now is served before.
@@ -112,8 +128,11 @@ class Admission:
             finally:
                 busy = time.monotonic() - started
                 metrics.BUSY_SECONDS.labels(self._service).inc(busy)
-                # A moving mean over about the last ten requests: recent enough to follow the load.
-                self._mean_seconds += (busy - self._mean_seconds) / 10
+                self._remember(busy)
+
+    def _remember(self, seconds: float) -> None:
+        # A moving mean over about the last ten requests: recent enough to follow the load.
+        self._mean_seconds += (seconds - self._mean_seconds) / 10
 
     def expected_wait_seconds(self) -> float:
         """Return when a place should be free again, judged by how long recent requests took."""

@@ -196,6 +196,21 @@ def test_who_speaks_into_a_long_sentence_is_seen_when_he_does() -> None:
     assert all(cue.end - cue.start > 250 for cue in cues), "nobody flickers by"
 
 
+def test_who_is_pushed_back_by_another_can_still_be_read() -> None:
+    talk = [(0, 0.0, 5.0), (1, 0.1, 0.6), (2, 0.7, 3.0)]
+    cues = captions([segment_of([Word(" Yes.", start, end, 0.9)], speaker) for speaker, start, end in talk], 60.0)
+    assert [cue.speaker for cue in cues] == [0, 1, 2]
+    assert all(cue.end - cue.start >= MIN_CUE_MILLISECONDS for cue in cues)
+
+
+def test_all_who_talk_at_once_at_the_end_are_seen_before_it() -> None:
+    talk = [(speaker, 18.5 + speaker / 10, 20.0) for speaker in range(3)]
+    cues = captions([segment_of([Word(" Bye.", start, end, 0.9)], speaker) for speaker, start, end in talk], 20.0)
+    assert [cue.speaker for cue in cues] == [0, 1, 2]
+    assert cues[-1].end <= 20_000
+    assert all(cue.end - cue.start >= 250 for cue in cues)
+
+
 times = st.floats(0.0, 30.0)
 tokens = st.sampled_from([" and", " so,", " yes.", "-like", "那", "。", " 日本", " \n", " " + "w" * 50, "é" * 30])
 any_words = st.lists(st.builds(Word, tokens, times, times, st.just(0.9)), max_size=30)

@@ -1,4 +1,4 @@
-"""What holds in a real decoder is in test_media.py; here, what is given up."""
+"""What holds in a real decoder is in test_decoders.py; here, what is given up."""
 
 import json
 import signal
@@ -40,9 +40,23 @@ def test_a_decoder_opens_no_file_any_more_and_still_has_memory() -> None:
     assert json.loads(confined(CONFINED).stdout) == [True, filtered, False, 1 << 20]
 
 
+LOWERED = """
+import json, os, resource, sys
+sys.path.append(sys.argv[1])
+from services.edge import confinement, seccomp
+from services.edge.decoder_protocol import Job
+
+seccomp.install = lambda: False  # it could not be asked any more
+resource.setrlimit(resource.RLIMIT_CPU, (3, 4))
+resource.setrlimit(resource.RLIMIT_DATA, (1 << 29, resource.RLIM_INFINITY))
+confinement.confine(Job(60, 7, 1 << 31), 3, os.getppid())
+print(json.dumps([resource.getrlimit(resource.RLIMIT_CPU), resource.getrlimit(resource.RLIMIT_DATA)]), flush=True)
+os._exit(0)
+"""
+
+
 def test_a_limit_that_is_lower_already_stays() -> None:
-    lowered = "import resource; resource.setrlimit(resource.RLIMIT_CPU, (3, 3))\n"
-    assert json.loads(confined(lowered + CONFINED).stdout)[2:] == [False, 1 << 20]
+    assert json.loads(confined(LOWERED).stdout) == [[3, 3], [1 << 29, 1 << 29]]
 
 
 def test_who_has_lost_its_parent_meanwhile_ends() -> None:

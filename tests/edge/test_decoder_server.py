@@ -1,4 +1,4 @@
-"""The server alone, told by hand; what the edge makes of it is in test_media.py."""
+"""The server alone, told by hand; what the edge makes of it is in test_decoders.py."""
 
 import os
 import signal

@@ -324,6 +324,25 @@ async def test_a_server_that_cannot_begin_is_unavailable(descriptor: Descriptor)
     assert caught.value.fault is Fault.UNAVAILABLE
 
 
+async def test_a_server_that_hangs_is_replaced_and_holds_up_no_end(
+    wav: Callable[..., bytes], descriptor: Descriptor
+) -> None:
+    number = descriptor(wav(16_000))
+    decoders = Decoders(patience_seconds=0.3)
+    async with decoders.decode(number) as decoding:
+        assert await whole(decoding) == 1.0
+        server = psutil.Process(decoding.pid).parent()
+    assert server is not None
+    server.suspend()
+    async with decoders.decode(number) as decoding:
+        assert await whole(decoding) == 1.0
+    assert await gone(server.pid)
+    await decoders.close()
+    with pytest.raises(MeshError, match="at this moment"):
+        async with decoders.decode(number):
+            pass
+
+
 async def test_closing_ends_what_is_at_work(long_wav: LongWav) -> None:
     decoders = Decoders()
     async with begun(decoders, long_wav(3_600)) as decoding:

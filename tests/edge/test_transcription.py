@@ -8,6 +8,7 @@ import pytest
 
 from services.edge.summary import STYLES
 from services.runtime.errors import Fault, MeshError
+from tests.edge.accounts import AUTH
 from tests.edge.conftest import wav_header
 from tests.edge.fake_mesh import FakeAsr, FakeMesh, form, post
 from tests.edge.fake_summarize import FakeSummarize
@@ -41,6 +42,19 @@ async def test_channels_that_are_asked_for_apart_are_speakers(tmp_path: Path) ->
     ]
     assert "warnings" not in answer, "diarize, which is down, was not needed"
     assert len(mesh.asr.configs) == 2
+
+
+async def test_channels_apart_do_not_need_as_many_places_as_there_are(tmp_path: Path) -> None:
+    mesh = FakeMesh(settings={"concurrency": 1})
+    async with mesh.client(tmp_path) as client:
+        answers = []
+        for _ in range(3):
+            data = _stereo(1)
+            data.add_field("channels", "separate")
+            answers.append(asyncio.ensure_future(client.post("/v1/transcribe", data=data, headers=AUTH)))
+            answers.append(asyncio.ensure_future(client.post("/v1/transcribe", data=form(1), headers=AUTH)))
+            await asyncio.gather(*answers[-2:])
+        assert [answer.result().status for answer in answers] == [200] * 6
 
 
 async def test_channels_apart_without_speakers_have_no_names(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ WAV = {"Content-Type": "audio/wav"}
         ({**WAV, "Content-Encoding": "compress"}, tone(1), "no Content-Encoding"),
         ({"Content-Type": "text/plain"}, b"hello", "neither a form nor a recording"),
         ({"Content-Type": "application/json"}, b'{"url": "https://x.org/a.mp3"}', "not fetched from addresses"),
-        ({"Content-Type": "image/png"}, b"x" * 99, "neither a form nor a recording"),
+        ({"Content-Type": "multipart/mixed; boundary=x"}, b"x" * 99, "neither a form nor a recording"),
+        ({"Content-Type": "image/png"}, b"\x89PNG\r\n\x1a\n" + bytes(99), "looks like a PNG image"),
         ({}, None, "'file' is missing"),
         (WAV, b"", "The file is empty"),
     ],
@@ -33,7 +34,14 @@ async def test_a_head_that_is_none_of_an_upload_is_refused_in_words(
         assert words in (await answer.json())["error"]
 
 
-@pytest.mark.parametrize("encoding", ["identity", "Identity "])
+@pytest.mark.parametrize("kind", ["audio/x-wav", "binary/octet-stream", "application/x-matroska", "*/*"])
+async def test_what_a_recording_is_called_does_not_matter(tmp_path: Path, kind: str) -> None:
+    async with FakeMesh().client(tmp_path) as client:
+        answer = await client.post("/v1/transcribe", data=tone(1), headers={**AUTH, "Content-Type": kind})
+        assert answer.status == 200
+
+
+@pytest.mark.parametrize("encoding", ["identity", "Identity ", "identity, identity", "binary", ""])
 async def test_a_body_that_says_that_it_is_as_it_is_is_taken(tmp_path: Path, encoding: str) -> None:
     async with FakeMesh().client(tmp_path) as client:
         headers = {**AUTH, **WAV, "Content-Encoding": encoding}

@@ -82,6 +82,28 @@ async def test_nobody_is_served_before_those_who_wait() -> None:
         pass
 
 
+async def test_who_needs_more_places_gets_them_and_others_wait_the_longer() -> None:
+    admission = Admission("trial", places=2, slots=2)
+    async with admission.place_within(0):
+        with admission.more(3):
+            waiting = asyncio.create_task(_hold(admission))
+            await asyncio.sleep(0.01)
+            assert not waiting.done()
+        await asyncio.wait_for(waiting, 5)
+    with admission.place(), admission.place(), pytest.raises(MeshError), admission.place():
+        pass
+
+
+async def test_when_to_come_back_goes_by_how_long_places_were_held() -> None:
+    admission = Admission("trial", places=1, slots=1)
+    for _ in range(60):
+        admission._remember(40.0)
+    assert admission.expected_wait_seconds() == pytest.approx(40, abs=1)
+    async with admission.place_within(0):
+        await asyncio.sleep(0.01)
+    assert admission.expected_wait_seconds() < 37
+
+
 async def test_who_waits_too_long_is_told_so() -> None:
     admission = Admission("trial", places=1, slots=1)
     with admission.place():
