@@ -182,7 +182,10 @@ class Decoding:
             cut = f"The recording ends in the middle of a frame: {seconds:.1f} s of it were transcribed."
             warnings.append({"code": "truncated", "message": cut})
         elif announced is not None and self._falls_short(seconds, announced):
-            short = f"The file announces {announced:.1f} s of audio, but holds only {seconds:.1f} s."
+            short = (
+                f"The recording is cut off: {seconds:.1f} s of it were transcribed, "
+                f"of the {announced:.1f} s that the file announces."
+            )
             warnings.append({"code": "truncated", "message": short})
         damaged = self._tally.damaged_packets - (1 if self._tally.ends_damaged else 0)
         if damaged > 0:
