@@ -114,6 +114,8 @@ SPOKEN_NUMBERS = [
     ("lt", "dvylika tūkstančių", "12 000"),
     ("lv", "divpadsmit", "12"),
     ("id", "dua puluh empat", "24"),
+    ("id", "seribu", "1000"),
+    ("id", "empat ratus tujuh puluh sembilan juta satu ribu", "479.001.000"),
     ("vi", "hai mươi bốn", "24"),
     ("vi", "một trăm lẻ một", "101"),
     ("hi", "बारह लाख", "12 लाख"),
