@@ -321,6 +321,8 @@ async def test_the_room_of_a_file_is_free_as_soon_as_it_is_decoded(tmp_path: Pat
         mesh.asr.running.clear()
         second = asyncio.ensure_future(post_alone(client, content))
         await mesh.asr.running.wait()
+        assert not first.done(), "the first one is still listened to"
+        assert len(mesh.asr.configs) == 2
         for request in (first, second):
             request.cancel()
 
