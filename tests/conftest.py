@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from services.accounts.store import sqlite_url
 from services.models.catalogue import model_folder
 from services.models.folders import default_models_dir
-from tests.databases import make_postgresql, new_postgresql, new_sqlite, with_schema
+from tests.databases import drop_postgresql, make_postgresql, new_postgresql, new_sqlite, with_schema
 from tests.leaks import secrets_in
 from tests.postgresql import running, server_programs
 
@@ -83,11 +83,15 @@ def sqlite_database(sqlite_template: Path, tmp_path: Path) -> str:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest) -> str:
-    """Return the URL of a new database with the newest schema, of each kind in turn."""
+def database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Yield the URL of a new database with the newest schema, of each kind in turn."""
     if request.param == "sqlite":
-        return str(request.getfixturevalue("sqlite_database"))
-    return new_postgresql(request.getfixturevalue("postgresql"), "template")
+        yield str(request.getfixturevalue("sqlite_database"))
+        return
+    server = request.getfixturevalue("postgresql")
+    url = new_postgresql(server, "template")
+    yield url
+    drop_postgresql(server, url)
 
 
 @pytest.hookimpl(wrapper=True)

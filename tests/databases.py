@@ -25,6 +25,11 @@ def new_postgresql(server: str, template: str) -> str:
     return f"{server}/{name}"
 
 
+def drop_postgresql(server: str, url: str) -> None:
+    """Drop a database, whoever is still connected: thousands of files would wait for the end of the last test."""
+    asyncio.run(_execute(server, f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)"))
+
+
 def make_postgresql(server: str, name: str) -> None:
     """Make an empty database."""
     asyncio.run(_execute(server, f"CREATE DATABASE {name}"))

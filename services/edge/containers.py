@@ -155,10 +155,7 @@ def read_only(container: "InputContainer", chosen: "AudioStream") -> None:
 
 def describe(container: "InputContainer", stream: "AudioStream", source: FileReader) -> dict[str, Any]:
     """Return the probe: the fields of `media.Probe`."""
-    duration = _duration(container, stream)
-    share = _implied_share(container, source)
-    if _format_name(container) == "avi" and share is not None and share > _PLACEHOLDER_FACTOR:
-        duration = None  # written to a pipe, or never finished: it tells what it might have become
+    duration = _duration(container, stream, source)
     is_guessed = _may_be_a_guess(container, source)
     has_video = any(_is_motion(video) for video in container.streams.video)
     if duration is not None and (duration <= 0 or (is_guessed and container.streams.video)):
@@ -174,9 +171,11 @@ def describe(container: "InputContainer", stream: "AudioStream", source: FileRea
     }
 
 
-def _duration(container: "InputContainer", stream: "AudioStream") -> float | None:
+def _duration(container: "InputContainer", stream: "AudioStream", source: FileReader) -> float | None:
     """Return the end of the sound in file time, in seconds, as far as the file tells."""
     start = (container.start_time or 0) / 1e6
+    if _format_name(container) == "avi" and (_implied_share(container, source) or 0) > _PLACEHOLDER_FACTOR:
+        return None  # written to a pipe, or never finished: it tells what it might have become
     if _format_name(container) == "ogg" and start > _OGG_LATE_SECONDS:
         return None  # cut out of a longer stream: FFmpeg tells the end on the clock of that one
     whole = container.duration / 1e6 if container.duration is not None else None
