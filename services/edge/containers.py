@@ -28,12 +28,16 @@ _OGG_LATE_SECONDS: Final = 0.5
 
 _BROADCAST_FORMATS: Final = frozenset({"mpeg", "mpegts"})
 # These containers say how long they are; the others' duration is FFmpeg's estimate from the bit rate.
-_EXACT_FORMATS: Final = frozenset({"mov", "matroska", "wav", "w64", "flac", "ogg", "asf", "avi", "caf", "aiff"})
+_EXACT_FORMATS: Final = frozenset(
+    {"mov", "matroska", "wav", "w64", "flac", "ogg", "asf", "avi", "caf", "aiff", "nistsphere", "sox"}
+)
 
 # Demuxers that read one file and nothing else. mpegvideo: so that a bare video says "no audio track".
 _DEMUXERS: Final = (
     "mp3,wav,w64,flac,ogg,mov,aac,asf,matroska,avi,mpeg,mpegts,mpegvideo,aiff,au,caf,amr,amrnb,amrwb,flv,ac3,eac3,"
-    "ape,dts,dv,mpc,mpc8,mxf,nut,rm,tak,truehd,tta,voc,wtv,wv"
+    "ape,dts,dv,mpc,mpc8,mxf,nut,rm,tak,truehd,tta,voc,wtv,wv,"
+    # Of dictation machines, speech corpora, telephones, cameras and broadcasters.
+    "avr,dhav,dsf,dss,dtshd,gxf,iff,ircam,loas,mlp,nistsphere,oma,pvf,qcp,sox,xwma"
 )
 # Packets of 64 KiB instead of 1,024 samples, as each costs the same however little is in it; and one of them, not
 # 2,500, to find out whether another coding hides in what says that it is PCM.
@@ -43,7 +47,10 @@ _AUDIO_DECODERS: Final = (
     "gsm,gsm_ms,mp1,mp1float,mp2,mp2float,mp3,mp3float,nellymoser,opus,libopus,speex,libspeex,vorbis,libvorbis,"
     "wmalossless,wmapro,wmav1,wmav2,wmavoice,"
     "ape,atrac3,atrac3plus,cook,g723_1,g729,ilbc,mlp,mpc7,mpc8,real_144,real_288,s302m,sipr,tak,truehd,tta,wavpack,"
-    "g722,g726,g726le,adpcm_ima_qt,adpcm_ima_wav,adpcm_ms,adpcm_swf,adpcm_yamaha,"
+    "8svx_exp,8svx_fib,als,atrac1,atrac3al,atrac3plusal,dsd_lsbf,dsd_lsbf_planar,dsd_msbf,dsd_msbf_planar,dss_sp,"
+    "dvaudio,evrc,mace3,mace6,mp3adu,mp3adufloat,mp3on4,mp3on4float,qcelp,qdm2,qdmc,shorten,siren,msnsiren,truespeech,"
+    "g722,g726,g726le,adpcm_ct,adpcm_ima_amv,adpcm_ima_oki,adpcm_ima_qt,adpcm_ima_wav,adpcm_ms,adpcm_sbpro_2,"
+    "adpcm_sbpro_3,adpcm_sbpro_4,adpcm_swf,adpcm_yamaha,"
     "pcm_alaw,pcm_mulaw,pcm_bluray,pcm_dvd,pcm_f32be,pcm_f32le,pcm_f64be,pcm_f64le,pcm_s8,pcm_s8_planar,pcm_u8,"
     "pcm_s16be,pcm_s16be_planar,pcm_s16le,pcm_s16le_planar,pcm_s24be,pcm_s24le,pcm_s24le_planar,"
     "pcm_s32be,pcm_s32le,pcm_s32le_planar,pcm_s64be,pcm_s64le,pcm_u16be,pcm_u16le,pcm_u24be,pcm_u24le,"

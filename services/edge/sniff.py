@@ -39,6 +39,9 @@ _OTHER: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"Rar!\x1a\x07", "a RAR archive"),
     (0, b"\x7fELF", "a program"),
     (0, b"SQLite format 3\x00", "a database"),
+    (0, b"\x03ds2", "a DS2 dictation, which only its maker's program opens: export it as WAV or MP3"),
+    (0, b"\x07ds2", "a DS2 dictation, which only its maker's program opens: export it as WAV or MP3"),
+    (0, b"\x01enc", "an encrypted DS2 dictation: export it as WAV or MP3"),
     (0, b"MThd", "a MIDI file, which holds notes and no recording"),
 )
 

@@ -40,6 +40,24 @@ FORMATS = [
     ("mpegts", "mp2", "mpeg2video", 48_000),
 ]
 
+# Some of the others that FFmpeg reads, as far as it writes them.
+FURTHER_FORMATS = [
+    ("aiff", "pcm_s16be", 44_100, "stereo"),
+    ("au", "pcm_mulaw", 8_000, "mono"),
+    ("caf", "alac", 44_100, "stereo"),
+    ("amr", "libopencore_amrnb", 8_000, "mono"),
+    ("flv", "libmp3lame", 44_100, "stereo"),
+    ("gxf", "pcm_s16le", 48_000, "mono"),
+    ("ircam", "pcm_s16le", 16_000, "mono"),
+    ("latm", "aac", 44_100, "stereo"),
+    ("mxf", "pcm_s16le", 48_000, "stereo"),
+    ("sox", "pcm_s32le", 16_000, "mono"),
+    ("voc", "pcm_u8", 16_000, "mono"),
+    ("w64", "pcm_s16le", 44_100, "stereo"),
+    ("wav", "adpcm_ima_wav", 8_000, "mono"),
+    ("wv", "wavpack", 44_100, "stereo"),
+]
+
 
 def decoded(descriptor: int, max_seconds: float = 60.0, *, separate: bool = False) -> Frames:
     job = Job(max_seconds, cpu_seconds=60, memory_bytes=1 << 31, separate=separate)
@@ -58,6 +76,42 @@ def test_every_format_of_the_contract_decodes_whole(
     assert frames.probe["has_video"] is (video is not None)
     assert frames.probe["sample_rate"] == rate
     assert frames.probe["duration"] == pytest.approx(2.0, abs=0.25)
+
+
+@pytest.mark.parametrize(("container", "codec", "rate", "layout"), FURTHER_FORMATS)
+def test_further_formats_decode_whole(
+    container: str, codec: str, rate: int, layout: str, media: Media, descriptor: Descriptor
+) -> None:
+    video = "mpeg2video" if container == "mxf" else None
+    frames = decoded(descriptor(media(container, codec, video=video, rate=rate, layout=layout)))
+    assert frames.kinds == "iad"
+    assert frames.seconds == pytest.approx(2.0, abs=0.1)
+    assert frames.level(0.2, 1.8) > 5_000
+    assert frames.done == {"seconds": frames.seconds, "warnings": []}
+
+
+def test_a_dictation_decodes_whole(descriptor: Descriptor) -> None:
+    # DSS as FFmpeg's dss.c reads it: two blocks of head, then blocks of 6 bytes and 506 of SP frames (42 bytes, 24 ms).
+    head = bytearray(1_024)
+    head[:4] = b"\x02dss"
+    head[38:62] = b"260102090000260102090005"
+    blocks = b"".join(bytes([0, 0, 12, 0, 0, 0]) + bytes((i * 37 + n) % 251 for i in range(506)) for n in range(18))
+    frames = decoded(descriptor(bytes(head) + blocks))
+    assert frames.kinds == "iad"
+    assert frames.seconds == pytest.approx(18 * 506 / 42 * 0.024, rel=0.05)
+    assert (frames.probe["container"], frames.probe["codec"]) == ("dss", "dss_sp")
+
+
+def test_a_recording_of_a_speech_corpus_decodes_whole(wav: Callable[..., bytes], descriptor: Descriptor) -> None:
+    fields = ("sample_count -i 32000", "sample_rate -i 16000", "channel_count -i 1", "sample_n_bytes -i 2")
+    coding = ("sample_byte_format -s2 01", "sample_coding -s3 pcm", "end_head")
+    head = "\n".join(("NIST_1A", "   1024", *fields, *coding, "")).encode().ljust(1_024)
+    samples = wav(32_000)[44:]
+    frames = decoded(descriptor(head + samples))
+    assert (frames.kinds, frames.seconds) == ("iad", 2.0)
+    assert frames.probe["container"] == "nistsphere"
+    frames = decoded(descriptor(head + samples[:20_000]))
+    assert [warning["code"] for warning in frames.done["warnings"]] == ["truncated"]
 
 
 def test_first_chunk_is_small_and_none_is_large(long_wav: Callable[[float], int]) -> None:

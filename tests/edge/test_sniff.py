@@ -13,6 +13,8 @@ from services.edge import sniff
         (b"%PDF-1.7\n%\xe2\xe3", "a PDF document"),
         (b"PK\x03\x04\x14\x00", "a ZIP archive or an Office document"),
         (b"MThd\x00\x00\x00\x06", "a MIDI file, which holds notes and no recording"),
+        (b"\x03ds2\x00\x00", "a DS2 dictation, which only its maker's program opens: export it as WAV or MP3"),
+        (b"\x01enc\x00\x00", "an encrypted DS2 dictation: export it as WAV or MP3"),
         (b"<!DOCTYPE html>\n<html>", "a web page"),
         (b"  <HTML lang=en>", "a web page"),
         (b'<?xml version="1.0"?>', "an XML document"),
