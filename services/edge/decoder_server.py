@@ -11,7 +11,9 @@ See `decoder_protocol` for what is said.
 import codecs
 import contextlib
 import gc
+import importlib
 import os
+import pkgutil
 import selectors
 import signal
 import socket
@@ -37,6 +39,7 @@ _FILE: Final = 0
 _FRAMES: Final = 1
 _DESCRIPTORS: Final = 3
 _LOW_PRIORITY: Final = 10
+_NO_PART_OF_DECODING: Final = frozenset({"av.__main__", "av.datasets"})
 _BEYOND_DESCRIPTORS: Final = 4096  # the server has one for each decoder, and a handful of its own
 
 
@@ -158,9 +161,11 @@ def _tell(life_line: socket.socket, number: int) -> None:
 def load() -> None:
     """Load PyAV with all that it, or Python, would otherwise load late: a decoder can open no file any more."""
     import av
-    import av.filter
-    import av.subtitles.stream
 
+    # All of PyAV: it imports what is for subtitles, say, when it meets some.
+    for module in pkgutil.walk_packages(av.__path__, "av."):
+        if module.name not in _NO_PART_OF_DECODING:
+            importlib.import_module(module.name)
     for encoding in ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "ascii"):
         codecs.lookup(encoding)
     av.logging.set_level(None)

@@ -17,6 +17,9 @@ import pytest
 DEV_DATA = Path(__file__).parents[2].parent / "shared/data/dev"
 
 
+MILLISECOND = Fraction(1, 1_000)
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What to encode: `spans` are the (start, end) seconds that carry the tone, with nothing between them."""
@@ -24,6 +27,7 @@ class Recipe:
     container: str
     codec: str
     video: str | None = None
+    subtitles: str | None = None
     rate: int = 16_000
     layout: str = "mono"
     hot: int | None = None
@@ -59,6 +63,16 @@ def film(seconds: float) -> Iterator[av.VideoFrame]:
         yield frame
 
 
+def title(stream: av.stream.Stream, coding: str | None) -> av.Packet:
+    """Return a subtitle of a second."""
+    text = b"Hello"
+    packet = av.Packet(struct.pack(">H", len(text)) + text if coding == "mov_text" else text)
+    packet.stream, packet.time_base = stream, MILLISECOND
+    packet.pts = packet.dts = 500
+    packet.duration = 1_000
+    return packet
+
+
 def encode(recipe: Recipe) -> bytes:
     """Return the file."""
     target = io.BytesIO()
@@ -72,6 +86,9 @@ def encode(recipe: Recipe) -> bytes:
             audio = output.add_stream(recipe.codec, rate=recipe.rate, layout=recipe.layout, options=experimental)
             if recipe.codec == "wmav2":
                 audio.bit_rate = 96_000  # it has no default
+        titles = output.add_mux_stream(recipe.subtitles, time_base=MILLISECOND) if recipe.subtitles else None
+        if titles is not None:
+            output.mux(title(titles, recipe.subtitles))
         if video is not None:
             video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
             for picture in film(recipe.spans[-1][1] if recipe.spans else 2.0):

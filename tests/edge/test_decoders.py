@@ -102,6 +102,16 @@ async def test_a_film_is_probed_and_decoded(decoders: Decoders, media: Media, de
     assert not psutil.pid_exists(decoding.pid)
 
 
+@pytest.mark.parametrize(("container", "subtitles"), [("matroska", "subrip"), ("mp4", "mov_text"), ("webm", "webvtt")])
+async def test_a_film_with_subtitles_is_decoded(
+    container: str, subtitles: str, decoders: Decoders, media: Media, descriptor: Descriptor
+) -> None:
+    content = media(container, "libopus", rate=48_000, subtitles=subtitles)
+    async with decoders.decode(descriptor(content)) as decoding:
+        assert await whole(decoding) == pytest.approx(2.0, abs=0.1)
+        assert decoding.warnings == ()
+
+
 async def test_the_descriptor_may_close_and_its_offset_stays(
     decoders: Decoders, wav: Callable[..., bytes], tmp_path: Path
 ) -> None:
