@@ -10,6 +10,12 @@ _LARGE_FRAME_SAMPLES = 64 * 1024
 
 _PIECE_SAMPLES = 16 * 1024
 
+_PLAIN_LAYOUTS = frozenset({"mono", "stereo", "downmix"})
+"""Which libswresample mixes quicker, and alike."""
+
+_WEIGHTS = {"FC": 1.0, **dict.fromkeys(("FL", "FR", "FLC", "FRC", "DL", "DR"), 0.5**0.5)}
+_SURROUND_WEIGHT = 0.5
+
 if TYPE_CHECKING:
     from av import AudioFrame
     from av.filter import Graph
@@ -18,9 +24,10 @@ if TYPE_CHECKING:
 class Resampler:
     """Turns decoded frames of one shape into 16 kHz s16: mixed into one channel in which all are heard, or apart.
 
-    For the mix, libswresample's serves the layouts that it knows: it keeps a speaker in the centre or on one
-    side. Of channels without a layout (a field recorder's three microphones) it would guess one and drop
-    channels as low-frequency effects: those are averaged.
+    In the mix a speaker is heard on whatever channel: weights are those of ITU-R BS.775 (the centre whole, left and
+    right 3 dB less, what surrounds 6 dB), and no channel is left out. libswresample would drop low-frequency effects,
+    which is where a field recorder's fourth microphone is said to be, guess a layout where there is none, and refuse
+    pairs that are no left and right.
 
     Args:
         frame: the first frame; the following ones have its format, layout and rate.
@@ -59,6 +66,12 @@ def shape(frame: "AudioFrame") -> tuple[str, str, int, bool]:
     return frame.format.name, frame.layout.name, frame.sample_rate, frame.samples > _LARGE_FRAME_SAMPLES
 
 
+def _mix(channels: list[str]) -> str:
+    """Return the sum of all channels, as FFmpeg's filter `pan` takes it, that cannot clip."""
+    weights = [_WEIGHTS.get(channel, _SURROUND_WEIGHT) for channel in channels]
+    return "+".join(f"{weight / sum(weights):.6f}*c{number}" for number, weight in enumerate(weights))
+
+
 def _resampling_graph(frame: "AudioFrame", separate: bool) -> "Graph":
     from av.filter import Graph
 
@@ -76,10 +89,8 @@ def _resampling_graph(frame: "AudioFrame", separate: bool) -> "Graph":
     ]
     if is_large:
         nodes.append(graph.add("asetnsamples", f"nb_out_samples={_PIECE_SAMPLES}:pad=0"))
-    channels = frame.layout.nb_channels
-    if not separate and channels > 2 and "channels" in layout:
-        mix = "+".join(f"{1 / channels:.6f}*c{channel}" for channel in range(channels))
-        nodes.append(graph.add("pan", f"mono|c0={mix}"))
+    if not separate and layout not in _PLAIN_LAYOUTS:
+        nodes.append(graph.add("pan", f"mono|c0={_mix([channel.name for channel in frame.layout.channels])}"))
     wanted = {"sample_fmts": "s16p"} if separate else {"sample_fmts": "s16", "channel_layouts": "mono"}
     nodes.append(graph.add("aformat", sample_rates=str(pcm.SAMPLE_RATE), **wanted))
     nodes.append(graph.add("abuffersink"))
