@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from services.edge import sniff
+from services.edge.announced_size import announced_bytes
 from services.edge.decoder_protocol import Refusal
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _LEAST_GUESSED_SHARE: Final = 0.9
 _LEAST_GUESSED_SHARE_OF_FILM: Final = 0.97
 _MOST_GUESSED_SHARE: Final = 1.005
 _PLACEHOLDER_FACTOR: Final = 4.0
-_OGG_LATE_SECONDS: Final = 0.5
+_LATE_SECONDS: Final = 0.5
 
 _BROADCAST_FORMATS: Final = frozenset({"mpeg", "mpegts"})
 # These containers say how long they are; the others' duration is FFmpeg's estimate from the bit rate.
@@ -69,7 +70,9 @@ class FileReader:
         self._position = 0
         size = os.fstat(descriptor).st_size
         tail = os.pread(descriptor, sniff.TAIL_BYTES, max(0, size - sniff.TAIL_BYTES))
-        self.size = max(0, size - sniff.tags_behind(tail))
+        tags = sniff.tags_behind(tail)
+        self._file_size = size
+        self.size = size - tags if tags < size else size
         """Without the tags at the end, which FFmpeg takes for broken sound."""
 
     def read(self, size: int) -> bytes:
@@ -88,13 +91,22 @@ class FileReader:
         """Return the position."""
         return self._position
 
+    def missing_share(self) -> float:
+        """Return how much of the file is not there, by what it says itself: 0 to 1."""
+        announced = announced_bytes(lambda offset, size: os.pread(self._descriptor, size, offset), self._file_size)
+        return max(0.0, 1 - self._file_size / announced) if announced else 0.0
+
     def head(self, size: int = sniff.HEAD_BYTES) -> bytes:
         """Return the file's first bytes without moving."""
         return os.pread(self._descriptor, min(size, self.size), 0)
 
 
-def open_container(source: FileReader) -> "InputContainer":
+def open_container(source: FileReader, *, unedited: bool = False) -> "InputContainer":
     """Open a media file by its content alone.
+
+    Args:
+        source: the file.
+        unedited: whether the whole of a track is wanted, whatever an MP4's edit list says of it.
 
     Raises:
         Refusal: it is empty, plainly something else, or nothing that FFmpeg's allowed demuxers know.
@@ -115,6 +127,7 @@ def open_container(source: FileReader) -> "InputContainer":
     other = sniff.other_kind(head)
     if other is not None:
         raise Refusal("unreadable_media", f"This is not a media file that we can read (it looks like {other}).")
+    source.seek(0)
     try:
         container: InputContainer = av.open(
             source,
@@ -123,13 +136,19 @@ def open_container(source: FileReader) -> "InputContainer":
                 "format_whitelist": _DEMUXERS,
                 "codec_whitelist": _AUDIO_DECODERS,
             },
-            options=_WAV_OPTIONS if sniff.media_kind(head) == sniff.WAV else {},
+            options=_options(sniff.media_kind(head), unedited),
             metadata_errors="replace",
             buffer_size=_READ_BYTES,
         )
     except FFmpegError as error:
         raise Refusal("unreadable_media", _unopened(head)) from error
     return container
+
+
+def _options(kind: str | None, unedited: bool) -> dict[str, str]:
+    if kind == sniff.WAV:
+        return _WAV_OPTIONS
+    return {"ignore_editlist": "1"} if unedited and kind == sniff.MP4 else {}
 
 
 def audio_tracks(container: "InputContainer") -> "Sequence[AudioStream]":
@@ -183,9 +202,11 @@ def _duration(container: "InputContainer", stream: "AudioStream", source: FileRe
     start = (container.start_time or 0) / 1e6
     if _format_name(container) == "avi" and (_implied_share(container, source) or 0) > _PLACEHOLDER_FACTOR:
         return None  # written to a pipe, or never finished: it tells what it might have become
-    if _format_name(container) == "ogg" and start > _OGG_LATE_SECONDS:
+    if _format_name(container) == "ogg" and start > _LATE_SECONDS:
         return None  # cut out of a longer stream: FFmpeg tells the end on the clock of that one
     whole = container.duration / 1e6 if container.duration is not None else None
+    if _format_name(container) == "matroska" and whole is not None and whole > start > _LATE_SECONDS:
+        whole -= start  # it is told where the file ends, on a clock that need not begin at 0
     if stream.duration is None or stream.time_base is None:
         return whole
     # The track's own length: a picture may run on for an hour after the sound. ASF tells the file's for every track.
@@ -209,6 +230,11 @@ def _unopened(head: bytes) -> str:
 def says_its_length(container: "InputContainer") -> bool:
     """Say whether a file of this kind says how long it is."""
     return _format_name(container) in _EXACT_FORMATS
+
+
+def has_edits(container: "InputContainer") -> bool:
+    """Say whether a file of this kind may say which parts of a track are shown."""
+    return _format_name(container) == "mov"
 
 
 def is_broadcast(container: "InputContainer") -> bool:

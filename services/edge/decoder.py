@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from services.audio import pcm
+from services.edge.announced_size import mpeg_frame_bytes
 from services.edge.containers import (
     FileReader,
     audio_tracks,
     describe,
+    has_edits,
     is_broadcast,
     open_container,
     read_only,
@@ -20,7 +22,7 @@ from services.edge.resampler import Resampler, shape
 from services.edge.timeline import Timeline
 
 if TYPE_CHECKING:
-    from av import AudioFrame, AudioStream
+    from av import AudioFrame, AudioStream, Packet
     from av.container import InputContainer
 
 _MOST_TRACKS: Final = 4
@@ -36,10 +38,15 @@ _LOST_SECONDS: Final = 1.0
 """How much less may come out of the resampler than went in, in all; it rounds at every start."""
 
 
+_MISSING_SECONDS: Final = 0.1
+"""Of sound that would be in the rest of the file; less may be a header's own mistake."""
+
+
 @dataclass
 class _Tally:
     damaged_packets: int = 0
     ends_damaged: bool = False
+    lost_parts: int = 0
 
 
 class EmptyTrack(Refusal):
@@ -50,6 +57,7 @@ class Decoding:
     """One track's decoding: frames from the demuxer to the sink, in file time.
 
     Args:
+        source: the file.
         container: the open file.
         stream: the track to decode.
         probe: what the file is; the first frame adds to it.
@@ -59,12 +67,14 @@ class Decoding:
 
     def __init__(
         self,
+        source: FileReader,
         container: "InputContainer",
         stream: "AudioStream",
         probe: dict[str, Any],
         frames: FrameWriter,
         job: Job,
     ) -> None:
+        self._source = source
         self._container = container
         self._stream = stream
         self._frames = frames
@@ -78,6 +88,7 @@ class Decoding:
         self._time_base = float(stream.time_base or 0)
         self._resampler: Resampler | None = None
         self._tally = _Tally()
+        self._file_share = 0.0
 
     def run(self) -> None:
         """Decode to the end and send the done frame.
@@ -106,9 +117,14 @@ class Decoding:
         from av.error import FFmpegError
 
         packets = self._container.demux(self._stream)
+        last: Packet | None = None
         while True:
             try:
                 packet = next(packets, None)
+            except IndexError:
+                # PyAV met a packet of a track that was not there when it began: it is skipped, and the others go on.
+                packets = self._container.demux(self._stream)
+                continue
             except FFmpegError as error:
                 _refuse_for_want_of_memory(error)
                 self._tally.ends_damaged = True
@@ -117,6 +133,8 @@ class Decoding:
                 continue  # PyAV's own mark of the end, or an empty packet that would end the decoder early
             if packet is not None and packet.size > _MOST_PACKET_BYTES:
                 raise _too_large_parts()  # decoded, it would be there twice
+            if packet is not None and packet.pos is not None:
+                self._file_share = packet.pos / self._source.size
             # None is the end: the decoder gives out what it still holds.
             try:
                 frames = self._stream.codec_context.decode(packet)
@@ -129,7 +147,18 @@ class Decoding:
                 self._tally.ends_damaged = self._tally.ends_damaged and packet is None
                 yield from frames
             if packet is None:
+                self._tally.ends_damaged = self._tally.ends_damaged or self._ends_within_a_frame(last)
                 return
+            last = packet
+
+    def _ends_within_a_frame(self, last: "Packet | None") -> bool:
+        """Say whether the file ends before its last frame does, whatever the decoder made of that."""
+        if self._probe["container"] == "ogg":
+            return self._source.missing_share() > 0
+        if self._probe["container"] != "mp3" or last is None:
+            return False
+        whole = mpeg_frame_bytes(bytes(last)[:4])
+        return whole is not None and last.size < whole
 
     def _begin(self, frame: "AudioFrame") -> PcmSink:
         """Tell what the file is, which the first frame knows best, and return where its sound goes."""
@@ -148,13 +177,15 @@ class Decoding:
             self._sink = self._begin(frame)
         start = None if frame.pts is None else frame.pts * self._time_base
         duration = frame.samples / rate
-        padded = self._timeline.place(start, duration)
+        padded = self._timeline.place(start, duration, self._file_share)
         # The sink counts to the sample; this is before a few bytes of file become gigabytes of silence.
         if self._timeline.position > self._job.max_seconds + 1:
             raise too_long(self._job.max_seconds)
         if padded or (self._resampler is not None and self._resampler.shape != shape(frame)):
             self._end_resampler()
         if padded:
+            if self._probe["container"] == "flac":
+                self._tally.lost_parts += 1  # its frames follow each other without a pause: some could not be found
             until = round((self._timeline.position - duration) * pcm.SAMPLE_RATE)
             self._sink.write_silence(until - self._sink.samples)
         if self._resampler is None:
@@ -177,7 +208,7 @@ class Decoding:
 
     def _warnings(self, seconds: float) -> list[dict[str, str]]:
         warnings = []
-        announced = self._announced
+        announced = None if self._announced is None else self._announced - self._timeline.skipped
         if self._tally.ends_damaged:
             cut = f"The recording ends in the middle of a frame: {seconds:.1f} s of it were transcribed."
             warnings.append({"code": "truncated", "message": cut})
@@ -187,7 +218,14 @@ class Decoding:
                 f"of the {announced:.1f} s that the file announces."
             )
             warnings.append({"code": "truncated", "message": short})
-        damaged = self._tally.damaged_packets - (1 if self._tally.ends_damaged else 0)
+        elif seconds * (missing := self._source.missing_share()) / (1 - missing) > _MISSING_SECONDS:
+            rest = (
+                f"The recording is cut off: {seconds:.1f} s of it were transcribed, "
+                f"and the last {missing:.0%} of the file are missing."
+            )
+            warnings.append({"code": "truncated", "message": rest})
+        damaged = self._tally.damaged_packets - (1 if self._tally.damaged_packets and self._tally.ends_damaged else 0)
+        damaged += self._tally.lost_parts
         if damaged > 0:
             parts = "1 damaged part was" if damaged == 1 else f"{damaged} damaged parts were"
             warnings.append({"code": "damaged", "message": f"{parts} skipped."})
@@ -223,21 +261,27 @@ def decode(source: FileReader, frames: FrameWriter, job: Job, *, is_filtered: bo
 
 
 def _decode_a_track(source: FileReader, frames: FrameWriter, job: Job, *, is_filtered: bool) -> None:
-    """Decode the first track that holds any sound; raise Refusal where none does."""
+    """Decode the first track that holds any sound; raise Refusal where none does.
+
+    Where none does, edit lists may be wrong that show nothing of them: then the tracks are tried without.
+    """
     refusals: list[EmptyTrack] = []
     while True:
         container = open_container(source)
         tracks = audio_tracks(container)[:_MOST_TRACKS]
-        if len(refusals) >= len(tracks):
-            raise refusals[0]
-        track = tracks[len(refusals)]
+        number = len(refusals)
+        if number >= len(tracks):
+            if not has_edits(container) or number >= 2 * len(tracks):
+                raise refusals[0]
+            container = open_container(source, unedited=True)
+            tracks, number = audio_tracks(container), number - len(tracks)
+        track = tracks[number]
         read_only(container, track)
         probe = {**describe(container, track, source), "is_filtered": is_filtered}
         try:
-            return Decoding(container, track, probe, frames, job).run()
+            return Decoding(source, container, track, probe, frames, job).run()
         except EmptyTrack as refusal:
             refusals.append(refusal)
-        source.seek(0)
 
 
 def _refuse_for_want_of_memory(error: Exception) -> None:

@@ -166,6 +166,14 @@ def test_tags_at_the_end_are_no_sound(tag: str, id3v1: bytes, descriptor: Descri
     assert (reader.read(10), reader.seek(0, os.SEEK_END)) == (b"", len(sound))
 
 
+@pytest.mark.parametrize(
+    "footer", [b"APETAGEX\xd0\x07\0\0\0\0\xa0\0\x01\0\0\0\0\0\0\x80" + bytes(8), b"999999LYRICS200"]
+)
+def test_a_tag_that_is_larger_than_its_file_is_none(footer: bytes, descriptor: Descriptor) -> None:
+    content = bytes(range(200)) * 10 + footer
+    assert FileReader(descriptor(content)).size == len(content)
+
+
 @pytest.mark.parametrize("container", ["mp4", "matroska", "asf", "ogg", "wav", "flac", "avi", "mpegts"])
 def test_what_says_its_length_says_it(container: str, media: Media, descriptor: Descriptor) -> None:
     codec = {"ogg": "vorbis", "wav": "pcm_s16le", "flac": "flac", "mpegts": "mp2", "asf": "wmav2"}.get(container, "aac")
