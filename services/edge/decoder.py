@@ -18,7 +18,8 @@ from services.edge.containers import (
 )
 from services.edge.decoder_protocol import KIND_DONE, KIND_ERROR, KIND_PROBE, MAX_CHANNELS, FrameWriter, Job, Refusal
 from services.edge.pcm_sink import PcmSink, too_long
-from services.edge.resampler import Resampler, shape
+from services.edge.polarity import Polarity
+from services.edge.resampler import Resampler, is_stereo, pairs, shape
 from services.edge.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ _LOST_SECONDS: Final = 1.0
 
 _MISSING_SECONDS: Final = 0.1
 """Of sound that would be in the rest of the file; less may be a header's own mistake."""
+
+
+_HELD_SECONDS: Final = 2.0
+_STEP: Final = 128
+"""Of so many samples one is compared with the other side's."""
 
 
 @dataclass
@@ -89,6 +95,7 @@ class Decoding:
         self._resampler: Resampler | None = None
         self._tally = _Tally()
         self._file_share = 0.0
+        self._polarity = Polarity()
 
     def run(self) -> None:
         """Decode to the end and send the done frame.
@@ -97,9 +104,8 @@ class Decoding:
             EmptyTrack: nothing decodes.
             Refusal: what decodes is not what was asked for, or too much.
         """
-        for frame in self._decoded():
-            if frame.sample_rate and frame.samples:
-                self._take(frame)
+        for frame, file_share in self._heard():
+            self._take(frame, file_share)
         self._end_resampler()
         if self._sink is None:
             if self._tally.damaged_packets:
@@ -111,6 +117,27 @@ class Decoding:
             # A filter that gets no memory for a frame says nothing of it.
             raise _too_large_parts()
         self._frames.write_json(KIND_DONE, {"seconds": seconds, "warnings": self._warnings(seconds)})
+
+    def _heard(self) -> Iterator[tuple["AudioFrame", float]]:
+        """Yield the frames that hold sound, each with the share of the file ahead of it.
+
+        The first two seconds of stereo are held until it is known whether left and right would cancel each other.
+        """
+        held: list[tuple[AudioFrame, float]] = []
+        held_seconds = 0.0
+        for frame in self._decoded():
+            if not frame.sample_rate or not frame.samples:
+                continue
+            if self._polarity.are_opposite is None and is_stereo(frame) and not self._job.separate:
+                self._polarity.hear(*pairs(frame, _STEP))
+                held_seconds += frame.samples / frame.sample_rate
+                if held_seconds < _HELD_SECONDS and self._polarity.are_opposite is None:
+                    held.append((frame, self._file_share))
+                    continue
+            yield from held
+            held.clear()
+            yield frame, self._file_share
+        yield from held
 
     def _decoded(self) -> Iterator["AudioFrame"]:
         """Yield the track's frames; a damaged packet is counted and skipped, a damaged end ends it."""
@@ -169,7 +196,7 @@ class Decoding:
         self._frames.write_json(KIND_PROBE, self._probe)
         return PcmSink(self._frames, self._job.max_seconds, channels if self._job.separate else 1)
 
-    def _take(self, frame: "AudioFrame") -> None:
+    def _take(self, frame: "AudioFrame", file_share: float) -> None:
         rate = frame.sample_rate
         if rate < _LEAST_RATE:
             raise Refusal("unreadable_media", f"The recording has only {rate} samples a second, which hold no speech.")
@@ -177,11 +204,11 @@ class Decoding:
             self._sink = self._begin(frame)
         start = None if frame.pts is None else frame.pts * self._time_base
         duration = frame.samples / rate
-        padded = self._timeline.place(start, duration, self._file_share)
+        padded = self._timeline.place(start, duration, file_share)
         # The sink counts to the sample; this is before a few bytes of file become gigabytes of silence.
         if self._timeline.position > self._job.max_seconds + 1:
             raise too_long(self._job.max_seconds)
-        if padded or (self._resampler is not None and self._resampler.shape != shape(frame)):
+        if padded or (self._resampler is not None and not self._suits(self._resampler, frame)):
             self._end_resampler()
         if padded:
             if self._probe["container"] == "flac":
@@ -193,11 +220,17 @@ class Decoding:
         for channels in self._resampler.push(frame):
             self._sink.write(channels)
 
+    def _suits(self, resampler: Resampler, frame: "AudioFrame") -> bool:
+        return resampler.shape == shape(frame) and resampler.is_opposite == self._is_opposite(frame)
+
+    def _is_opposite(self, frame: "AudioFrame") -> bool:
+        return self._polarity.are_opposite is True and is_stereo(frame)
+
     def _resampler_for(self, frame: "AudioFrame") -> Resampler:
         if self._job.separate and frame.layout.nb_channels != self._probe["channels"]:
             message = "The number of channels changes within the recording: it cannot be transcribed by channel."
             raise Refusal("unreadable_media", message)
-        return Resampler(frame, separate=self._job.separate)
+        return Resampler(frame, separate=self._job.separate, opposite=self._is_opposite(frame))
 
     def _end_resampler(self) -> None:
         if self._resampler is not None:
@@ -229,6 +262,11 @@ class Decoding:
         if damaged > 0:
             parts = "1 damaged part was" if damaged == 1 else f"{damaged} damaged parts were"
             warnings.append({"code": "damaged", "message": f"{parts} skipped."})
+        if self._polarity.are_opposite:
+            opposite = (
+                "Left and right are in opposite phase and would cancel each other: their difference was transcribed."
+            )
+            warnings.append({"code": "channels_opposite", "message": opposite})
         if self._sink is not None and self._sink.are_alike:
             alike = "All channels carry the same sound, so that every word is there once for each of them."
             warnings.append({"code": "channels_alike", "message": alike})

@@ -10,8 +10,12 @@ _LARGE_FRAME_SAMPLES = 64 * 1024
 
 _PIECE_SAMPLES = 16 * 1024
 
-_PLAIN_LAYOUTS = frozenset({"mono", "stereo", "downmix"})
+_STEREO_LAYOUTS = frozenset({"stereo", "2 channels"})
+_PLAIN_LAYOUTS = _STEREO_LAYOUTS | {"mono", "1 channels", "downmix"}
 """Which libswresample mixes quicker, and alike."""
+
+_SAMPLES = {"u8": ("B", 128.0), "s16": ("h", 2.0**15), "s32": ("i", 2.0**31), "flt": ("f", 1.0), "dbl": ("d", 1.0)}
+"""FFmpeg's sample formats: how `memoryview` calls them, and what full scale is."""
 
 _WEIGHTS = {"FC": 1.0, **dict.fromkeys(("FL", "FR", "FLC", "FRC", "DL", "DR"), 0.5**0.5)}
 _SURROUND_WEIGHT = 0.5
@@ -32,11 +36,13 @@ class Resampler:
     Args:
         frame: the first frame; the following ones have its format, layout and rate.
         separate: whether the channels stay apart.
+        opposite: whether right is the negative of left, so that the mix is what they differ in.
     """
 
-    def __init__(self, frame: "AudioFrame", *, separate: bool = False) -> None:
+    def __init__(self, frame: "AudioFrame", *, separate: bool = False, opposite: bool = False) -> None:
         self.shape = shape(frame)
-        self._graph = _resampling_graph(frame, separate)
+        self.is_opposite = opposite
+        self._graph = _resampling_graph(frame, separate, opposite)
         self._channels = frame.layout.nb_channels if separate else 1
         self._gives_one_for_one = frame.samples <= _LARGE_FRAME_SAMPLES
 
@@ -72,7 +78,29 @@ def _mix(channels: list[str]) -> str:
     return "+".join(f"{weight / sum(weights):.6f}*c{number}" for number, weight in enumerate(weights))
 
 
-def _resampling_graph(frame: "AudioFrame", separate: bool) -> "Graph":
+def is_stereo(frame: "AudioFrame") -> bool:
+    """Say whether a frame has a left and a right, and nothing else; a WAV file may leave that open."""
+    return frame.layout.name in _STEREO_LAYOUTS
+
+
+def pairs(frame: "AudioFrame", step: int) -> tuple[list[float], list[float]]:
+    """Return each `step`th sample of left and of right of a stereo frame, -1 to 1; none where they are unknown ones."""
+    name = frame.format.name.removesuffix("p")
+    if name not in _SAMPLES:
+        return [], []
+    code, scale = _SAMPLES[name]
+    bias = 1.0 if name == "u8" else 0.0
+    # A plane may be longer than its samples.
+    if frame.format.is_planar:
+        sides = [memoryview(plane).cast(code)[: frame.samples : step] for plane in frame.planes[:2]]
+    else:
+        both = memoryview(frame.planes[0]).cast(code)[: 2 * frame.samples]
+        sides = [both[:: 2 * step], both[1 :: 2 * step]]
+    left, right = ([value / scale - bias for value in side.tolist()] for side in sides)
+    return left, right
+
+
+def _resampling_graph(frame: "AudioFrame", separate: bool, opposite: bool) -> "Graph":
     from av.filter import Graph
 
     graph = Graph()
@@ -89,7 +117,9 @@ def _resampling_graph(frame: "AudioFrame", separate: bool) -> "Graph":
     ]
     if is_large:
         nodes.append(graph.add("asetnsamples", f"nb_out_samples={_PIECE_SAMPLES}:pad=0"))
-    if not separate and layout not in _PLAIN_LAYOUTS:
+    if opposite:
+        nodes.append(graph.add("pan", "mono|c0=0.5*c0-0.5*c1"))
+    elif not separate and layout not in _PLAIN_LAYOUTS:
         nodes.append(graph.add("pan", f"mono|c0={_mix([channel.name for channel in frame.layout.channels])}"))
     wanted = {"sample_fmts": "s16p"} if separate else {"sample_fmts": "s16", "channel_layouts": "mono"}
     nodes.append(graph.add("aformat", sample_rates=str(pcm.SAMPLE_RATE), **wanted))

@@ -136,6 +136,45 @@ def test_one_sided_stereo_is_heard(hot: int, media: Media, descriptor: Descripto
     assert frames.level(0.1, 0.4) > 4_000
 
 
+DEPTHS = ["pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le", "flac", "libopus"]
+
+
+def opposite(codec: str, silence: float = 0.0) -> bytes:
+    """Return a recording of 4 s whose right side is the negative of its left one, behind some silence."""
+    target = io.BytesIO()
+    with av.open(target, "w", format="matroska") as output:
+        audio = output.add_stream(codec, rate=48_000, layout="stereo")
+        for frame in tone(48_000, "stereo", 0, 0.0, 4.0 + silence):
+            samples = array.array("h", bytes(frame.planes[0])[: frame.samples * 4])
+            if frame.pts < silence * 48_000:
+                samples = array.array("h", bytes(len(samples) * 2))
+            samples[1::2] = array.array("h", [-sample for sample in samples[::2]])
+            frame.planes[0].update(samples.tobytes())
+            output.mux(audio.encode(frame))
+        output.mux(audio.encode(None))
+    return target.getvalue()
+
+
+@pytest.mark.parametrize("codec", DEPTHS)
+def test_sides_in_opposite_phase_do_not_cancel_each_other(codec: str, descriptor: Descriptor) -> None:
+    frames = decoded(descriptor(opposite(codec)))
+    assert frames.seconds == pytest.approx(4.0, abs=0.05)
+    assert frames.level(0.0, 4.0) > 8_000
+    assert [warning["code"] for warning in frames.done["warnings"]] == ["channels_opposite"]
+
+
+def test_sides_in_opposite_phase_are_found_out_late(descriptor: Descriptor) -> None:
+    frames = decoded(descriptor(opposite("flac", silence=5.0)))
+    assert frames.seconds == pytest.approx(9.0, abs=0.05)
+    assert frames.level(5.5, 9.0) > 8_000
+
+
+def test_sides_in_opposite_phase_may_come_out_apart(descriptor: Descriptor) -> None:
+    frames = decoded(descriptor(opposite("flac")), separate=True)
+    assert list(frames.samples) == [-sample for sample in frames.others[1]]
+    assert frames.done["warnings"] == []
+
+
 @pytest.mark.parametrize("layout", ["stereo", "5.1"])
 def test_channels_come_out_apart_where_that_is_asked_for(layout: str, media: Media, descriptor: Descriptor) -> None:
     content = media("flac", "flac", rate=48_000, layout=layout, hot=1, spans=((0.0, 20.0),))
