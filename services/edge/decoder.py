@@ -1,6 +1,6 @@
 """One hostile file to 16 kHz mono PCM, in a process that serves no second one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,6 +59,10 @@ class EmptyTrack(Refusal):
     """Nothing came out of the track; another one may hold the sound."""
 
 
+class SilentTrack(EmptyTrack):
+    """Only zeros came out of the track, and none was sent; another one may hold the sound."""
+
+
 class Decoding:
     """One track's decoding: frames from the demuxer to the sink, in file time.
 
@@ -69,6 +73,7 @@ class Decoding:
         probe: what the file is; the first frame adds to it.
         frames: where frames go.
         job: what is wanted.
+        has_to_sound: whether a track that is silent throughout is not wanted.
     """
 
     def __init__(
@@ -79,12 +84,15 @@ class Decoding:
         probe: dict[str, Any],
         frames: FrameWriter,
         job: Job,
+        *,
+        has_to_sound: bool = False,
     ) -> None:
         self._source = source
         self._container = container
         self._stream = stream
         self._frames = frames
         self._job = job
+        self._has_to_sound = has_to_sound
         self._probe = probe
         self._announced: float | None = None if probe["is_guessed"] else probe["duration"]
         if self._announced is not None and self._announced > job.max_seconds and says_its_length(container):
@@ -101,7 +109,7 @@ class Decoding:
         """Decode to the end and send the done frame.
 
         Raises:
-            EmptyTrack: nothing decodes.
+            EmptyTrack: nothing decodes, or all that does is silence where something has to sound.
             Refusal: what decodes is not what was asked for, or too much.
         """
         for frame, file_share in self._heard():
@@ -111,6 +119,8 @@ class Decoding:
             if self._tally.damaged_packets:
                 raise EmptyTrack("unreadable_media", "Nothing in the file's audio track could be decoded.")
             raise EmptyTrack("empty_file", "The file holds no audio: its audio track is empty.")
+        if self._sink.is_waiting:
+            raise SilentTrack("empty_file", "The file's audio track is silent.")
         self._sink.flush()
         seconds = self._sink.samples / pcm.SAMPLE_RATE
         if seconds < self._timeline.position - _LOST_SECONDS:
@@ -193,8 +203,14 @@ class Decoding:
         if self._job.separate and not 1 < channels <= MAX_CHANNELS:
             raise _inseparable(channels)
         self._probe |= {"sample_rate": frame.sample_rate, "channels": channels}
+        apart = channels if self._job.separate else 1
+        if self._has_to_sound:
+            return PcmSink(self._frames, self._job.max_seconds, apart, before_sound=self._tell_probe)
+        self._tell_probe()
+        return PcmSink(self._frames, self._job.max_seconds, apart)
+
+    def _tell_probe(self) -> None:
         self._frames.write_json(KIND_PROBE, self._probe)
-        return PcmSink(self._frames, self._job.max_seconds, channels if self._job.separate else 1)
 
     def _take(self, frame: "AudioFrame", file_share: float) -> None:
         rate = frame.sample_rate
@@ -298,28 +314,47 @@ def decode(source: FileReader, frames: FrameWriter, job: Job, *, is_filtered: bo
         frames.write_json(KIND_ERROR, {"code": "unreadable_media", "message": message, "detail": type(error).__name__})
 
 
-def _decode_a_track(source: FileReader, frames: FrameWriter, job: Job, *, is_filtered: bool) -> None:
-    """Decode the first track that holds any sound; raise Refusal where none does.
+@dataclass(frozen=True)
+class _Attempt:
+    track: int
+    has_to_sound: bool = False
+    unedited: bool = False
 
-    Where none does, edit lists may be wrong that show nothing of them: then the tracks are tried without.
-    """
+
+def _decode_a_track(source: FileReader, frames: FrameWriter, job: Job, *, is_filtered: bool) -> None:
+    """Decode the first track that holds any sound, or else the first silent one; raise Refusal where all are empty."""
     refusals: list[EmptyTrack] = []
     while True:
         container = open_container(source)
         tracks = audio_tracks(container)[:_MOST_TRACKS]
-        number = len(refusals)
-        if number >= len(tracks):
-            if not has_edits(container) or number >= 2 * len(tracks):
-                raise refusals[0]
+        attempt = _next_attempt(refusals, len(tracks), has_edits(container))
+        if attempt.unedited:
             container = open_container(source, unedited=True)
-            tracks, number = audio_tracks(container), number - len(tracks)
-        track = tracks[number]
+            tracks = audio_tracks(container)
+        track = tracks[attempt.track]
         read_only(container, track)
         probe = {**describe(container, track, source), "is_filtered": is_filtered}
         try:
-            return Decoding(source, container, track, probe, frames, job).run()
+            return Decoding(source, container, track, probe, frames, job, has_to_sound=attempt.has_to_sound).run()
         except EmptyTrack as refusal:
             refusals.append(refusal)
+
+
+def _next_attempt(refusals: Sequence[EmptyTrack], tracks: int, edited: bool) -> _Attempt:
+    """Return what to try after `refusals`; raise the first of them where nothing is left.
+
+    Each track in turn; then one that is silent; or else, as edit lists may be wrong that show nothing of the tracks,
+    each without them.
+    """
+    tried = len(refusals)
+    if tried < tracks:
+        return _Attempt(tried, has_to_sound=tracks > 1)
+    silent = [number for number, refusal in enumerate(refusals) if isinstance(refusal, SilentTrack)]
+    if silent and tried == tracks:
+        return _Attempt(silent[0])
+    if edited and not silent and tried < 2 * tracks:
+        return _Attempt(tried - tracks, unedited=True)
+    raise refusals[0]
 
 
 def _refuse_for_want_of_memory(error: Exception) -> None:

@@ -1,7 +1,7 @@
 """Decoded PCM into frames, in the decoder's process: a small first one, then large ones, never held back for long."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from services.audio import pcm
@@ -9,6 +9,7 @@ from services.edge.decoder_protocol import KIND_AUDIO, MAX_PAYLOAD_BYTES, FrameW
 
 _FIRST_CHUNK_BYTES: Final = 32 * 1024
 _FLUSH_SECONDS: Final = 0.25
+_MOST_SILENT_SECONDS: Final = 10.0
 
 
 class PcmSink:
@@ -18,9 +19,17 @@ class PcmSink:
         frames: where the frames go.
         max_seconds: most audio that may pass; more is refused with `too_long`.
         channels: how many there are.
+        before_sound: is called before the first frame goes, which then waits for the first sample that is not 0, or
+            for ten seconds of work, as nobody waits for long without a word.
     """
 
-    def __init__(self, frames: FrameWriter, max_seconds: float, channels: int = 1) -> None:
+    def __init__(
+        self,
+        frames: FrameWriter,
+        max_seconds: float,
+        channels: int = 1,
+        before_sound: Callable[[], None] | None = None,
+    ) -> None:
         self._frames = frames
         self._max_seconds = max_seconds
         self._max_bytes = pcm.byte_count(max_seconds)
@@ -28,6 +37,8 @@ class PcmSink:
         self._flush_at = _FIRST_CHUNK_BYTES
         self._last_flush = time.monotonic()
         self._bytes = 0
+        self._before_sound = before_sound
+        self._give_up_at = self._last_flush + _MOST_SILENT_SECONDS
         self.are_alike = channels > 1
         """Whether all channels have carried the very same samples so far."""
 
@@ -45,10 +56,26 @@ class PcmSink:
         self._bytes += len(channels[0])
         if self._bytes > self._max_bytes:
             raise too_long(self._max_seconds)
+        if self._before_sound is not None:
+            if not any(map(any, channels)) and time.monotonic() < self._give_up_at:
+                return
+            self._begin(self._before_sound, self._bytes - len(channels[0]))
         for pending, data in zip(self._pending, channels, strict=True):
             pending += data
         if len(self._pending[0]) >= self._flush_at or time.monotonic() - self._last_flush > _FLUSH_SECONDS:
             self.flush()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether all was silence so far, of which no frame went."""
+        return self._before_sound is not None
+
+    def _begin(self, before_sound: Callable[[], None], silent_bytes: int) -> None:
+        self._before_sound = None
+        before_sound()
+        all_bytes, self._bytes = self._bytes, 0
+        self.write_silence(silent_bytes // pcm.SAMPLE_BYTES)
+        self._bytes = all_bytes
 
     def write_silence(self, samples: int) -> None:
         """Take `samples` of silence, in pieces."""

@@ -347,6 +347,27 @@ def test_an_empty_default_track_gives_way_to_one_with_sound(descriptor: Descript
     assert (frames.kinds, frames.seconds) == ("iad", 0.5)
 
 
+def two_tracks(first: bool, second: bool) -> bytes:
+    """Return a film's sound in two tracks, the first being the default one, that are loud or silent for 3 s."""
+    target = io.BytesIO()
+    with av.open(target, "w", format="matroska") as output:
+        streams = [output.add_stream("flac", rate=16_000, layout="mono") for _ in range(2)]
+        streams[0].disposition = av.stream.Disposition.default
+        for stream, is_loud in zip(streams, (first, second), strict=True):
+            for frame in tone(16_000, "mono", None if is_loud else 9, 0.0, 3.0):
+                output.mux(stream.encode(frame))
+            output.mux(stream.encode(None))
+    return target.getvalue()
+
+
+@pytest.mark.parametrize(("first", "second"), [(True, False), (False, True), (False, False)])
+def test_a_silent_default_track_gives_way_to_one_with_sound(first: bool, second: bool, descriptor: Descriptor) -> None:
+    frames = decoded(descriptor(two_tracks(first, second)))
+    assert (frames.kinds, frames.seconds) == ("iad", 3.0)
+    assert (frames.level(0.2, 2.8) > 5_000) is (first or second)
+    assert frames.done["warnings"] == []
+
+
 REFUSED: dict[str, tuple[bytes, str, str]] = {
     "empty": (b"", "empty_file", "The file is empty."),
     "png": (b"\x89PNG\r\n\x1a\n" + bytes(500), "unreadable_media", "looks like a PNG image"),

@@ -1,5 +1,6 @@
 import pytest
 
+from services.edge import pcm_sink
 from services.edge.decoder_protocol import MAX_PAYLOAD_BYTES, FrameWriter, Refusal
 from services.edge.pcm_sink import PcmSink, too_long
 from tests.edge.decoder_frames import run_writer
@@ -31,6 +32,44 @@ def test_channels_go_out_side_by_side() -> None:
     assert frames.chunks == [25_600] * 3
     assert set(frames.samples) == set(frames.others[2]) == {0}
     assert set(frames.others[1]) == {1}
+
+
+def test_silence_may_wait_for_sound() -> None:
+    def write(frames: FrameWriter) -> None:
+        sink = PcmSink(frames, 20, before_sound=lambda: frames.write_json(b"i", {"it": "sounds"}))
+        for _ in range(3):
+            sink.write([bytes(32_000)])
+        sink.write_silence(16_000)
+        sink.flush()
+        assert sink.is_waiting
+        assert sink.samples == 64_000
+        with pytest.raises(Refusal, match="longer than 20 s"):
+            sink.write_silence(17 * 16_000)
+        sink = PcmSink(frames, 20, before_sound=lambda: frames.write_json(b"i", {"it": "sounds"}))
+        sink.write_silence(32_000)
+        sink.write([bytes(100) + b"\x01\x00" * 50])
+        assert not sink.is_waiting
+        sink.write([bytes(200)])
+        assert sink.samples == 32_200
+        sink.flush()
+
+    frames = run_writer(write)
+    assert frames.kinds == "ia"
+    assert len(frames.samples) == 32_200
+    assert list(frames.samples[32_000:]) == [0] * 50 + [1] * 50 + [0] * 100
+    assert not any(frames.samples[:32_000])
+
+
+def test_silence_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pcm_sink, "_MOST_SILENT_SECONDS", 0.0)
+
+    def write(frames: FrameWriter) -> None:
+        sink = PcmSink(frames, 20, before_sound=lambda: None)
+        sink.write_silence(16_000)
+        sink.flush()
+        assert not sink.is_waiting
+
+    assert run_writer(write).seconds == 1.0
 
 
 @pytest.mark.parametrize(("channels", "alike"), [(1, False), (2, True)])
