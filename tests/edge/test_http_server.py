@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2_grpc
@@ -12,7 +13,7 @@ from grpc_health.v1._async import HealthServicer
 
 from services.edge.app import make_app
 from services.edge.config import EdgeSettings
-from services.edge.http_server import JsonRunner
+from services.edge.http_server import HEAD_SECONDS, JsonRunner
 from speechmesh.summarize.v1 import summarize_pb2_grpc
 from tests.edge.accounts import new_database, plans_file
 from tests.edge.fake_summarize import FakeSummarize
@@ -20,7 +21,9 @@ from tests.loopback import serving
 
 
 @contextlib.asynccontextmanager
-async def _listening(tmp_path: Path, **settings: Any) -> AsyncIterator[tuple[str, int]]:
+async def _listening(
+    tmp_path: Path, head_seconds: float = HEAD_SECONDS, **settings: Any
+) -> AsyncIterator[tuple[str, int]]:
     """Serve the edge as its process does; yield where."""
     own = {
         "spool_dir": tmp_path,
@@ -28,7 +31,8 @@ async def _listening(tmp_path: Path, **settings: Any) -> AsyncIterator[tuple[str
         "plans_file": plans_file(tmp_path, anonymous={"max_file_bytes": 1000}),
         "asr_target": "127.0.0.1:1",
     }
-    runner = JsonRunner(await make_app(EdgeSettings(**{**own, **settings})), handler_cancellation=True)
+    app = await make_app(EdgeSettings(**{**own, **settings}))
+    runner = JsonRunner(app, head_seconds=head_seconds, handler_cancellation=True)
     await runner.setup()
     server = await asyncio.get_running_loop().create_server(runner.server, "127.0.0.1", 0)
     try:
@@ -110,3 +114,99 @@ async def test_a_client_that_leaves_cancels_what_is_done_for_it(tmp_path: Path) 
         writer.close()
         assert await asyncio.wait_for(fake.cancelled.wait(), 10)
         await writer.wait_closed()
+
+
+HEAD = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+async def _is_closed(reader: asyncio.StreamReader, within_seconds: float) -> bool:
+    """Return whether a connection on which nothing more is said is closed by the other side."""
+    try:
+        return await asyncio.wait_for(reader.read(), within_seconds) == b""
+    except TimeoutError:
+        return False
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /health HT", HEAD[:-2]])
+async def test_a_connection_on_which_no_head_comes_is_closed(tmp_path: Path, said: bytes) -> None:
+    async with _listening(tmp_path, head_seconds=0.2) as (host, port):
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(said)
+
+        assert await _is_closed(reader, within_seconds=10)
+        writer.close()
+
+
+async def test_a_head_that_trickles_is_not_waited_for_either(tmp_path: Path) -> None:
+    async with _listening(tmp_path, head_seconds=0.3) as (host, port):
+        reader, writer = await asyncio.open_connection(host, port)
+
+        async def trickle() -> None:
+            for byte in b"GET /health HTTP/1.1\r\nX: " + b"y" * 1000:
+                writer.write(bytes([byte]))
+                await asyncio.sleep(0.02)
+
+        trickling = asyncio.ensure_future(trickle())
+        with contextlib.suppress(ConnectionError):  # some of what trickles meets a closed door
+            assert await _is_closed(reader, within_seconds=5)
+        assert not trickling.done()
+        trickling.cancel()
+        writer.close()
+
+
+async def test_a_connection_is_kept_for_the_next_request_until_that_is_begun(tmp_path: Path) -> None:
+    async with _listening(tmp_path, head_seconds=0.2) as (host, port):
+        reader, writer = await asyncio.open_connection(host, port)
+        for _ in range(2):
+            writer.write(HEAD[:9])
+            await asyncio.sleep(0.05)
+            writer.write(HEAD[9:])
+            await reader.readuntil(b"}")
+            assert not await _is_closed(reader, within_seconds=0.5)
+        writer.write(HEAD[:9])
+
+        assert await _is_closed(reader, within_seconds=10)
+        writer.close()
+
+
+async def test_a_body_may_take_longer_than_a_head(tmp_path: Path) -> None:
+    async def slowly() -> AsyncIterator[bytes]:
+        for _ in range(8):
+            await asyncio.sleep(0.1)
+            yield b"RIFF"
+
+    async with (
+        _listening(tmp_path, head_seconds=0.2, tier_wait_seconds=0) as (host, port),
+        aiohttp.ClientSession() as session,
+    ):
+        answer = await session.post(f"http://{host}:{port}/v1/transcribe", data=slowly())
+
+    assert answer.status == 503, "all of it came, and there is no asr"
+
+
+async def test_what_is_left_of_a_refused_body_is_no_head(tmp_path: Path) -> None:
+    async with _listening(tmp_path, head_seconds=0.2) as (host, port):
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 60\r\n\r\n")
+        await reader.readuntil(b"}")
+        for _ in range(6):
+            writer.write(b"x" * 10)
+            await asyncio.sleep(0.1)
+        writer.write(HEAD)
+
+        assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 404 ")
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_a_stream_may_be_silent_for_longer_than_a_head_takes(tmp_path: Path) -> None:
+    async with (
+        _listening(tmp_path, head_seconds=0.2) as (host, port),
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"http://{host}:{port}/v1/stream") as socket,
+    ):
+        await asyncio.sleep(0.6)
+        await socket.send_str('{"action": "shout"}')
+        told = await socket.receive_json(timeout=10)
+
+    assert told["code"] == "invalid_field"
