@@ -1,5 +1,8 @@
 import asyncio
 import time
+from types import SimpleNamespace
+
+import pytest
 
 from services.edge.upload_pace import UploadPace
 
@@ -48,3 +51,19 @@ async def test_a_pause_earns_no_more_than_it_took() -> None:
     pace = UploadPace(1_000_000)
     await asyncio.sleep(0.3)
     assert await seconds_of(pace, 200_000, 100) > 0.19
+
+
+async def test_what_sleeps_are_late_by_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds + 0.001
+
+    monkeypatch.setattr("services.edge.upload_pace.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr("services.edge.upload_pace.asyncio", SimpleNamespace(sleep=sleep))
+    pace = UploadPace(1_000_000)
+    for _ in range(1000):
+        await pace.took(1000)
+
+    assert 0.99 < now < 1.01
