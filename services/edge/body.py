@@ -1,12 +1,12 @@
 """A JSON body: read whole, up to a limit of its route, from a sender that may stop in the middle."""
 
-import asyncio
 import json
 from collections.abc import Collection
 from typing import Any
 
 from aiohttp import web
 
+from services.edge.patience import Patience
 from services.runtime.errors import Fault, MeshError, invalid_field
 
 
@@ -19,13 +19,13 @@ async def receive_body(request: web.Request, max_bytes: int, stall_seconds: floa
         stall_seconds: longest pause of the sender.
 
     Raises:
-        MeshError: TOO_LARGE as soon as that is known; INVALID when the sender stops.
+        MeshError: TOO_LARGE as soon as that is known; INVALID when the sender stops, or is too slow on the whole.
     """
     if request.content_length is not None and request.content_length > max_bytes:
         raise _too_large(max_bytes)
     # Not by request.read(), which knows one limit for all routes and keeps the bytes as long as the request lives.
-    body = bytearray()
-    while chunk := await _next_chunk(request, stall_seconds):
+    body, patience = bytearray(), Patience(stall_seconds)
+    while chunk := await _next_chunk(request, patience):
         body += chunk
         if len(body) > max_bytes:
             raise _too_large(max_bytes)
@@ -60,10 +60,9 @@ async def receive_object(
     return value
 
 
-async def _next_chunk(request: web.Request, stall_seconds: float) -> bytes:
+async def _next_chunk(request: web.Request, patience: Patience) -> bytes:
     try:
-        async with asyncio.timeout(stall_seconds):
-            return await request.content.readany()
+        return await patience.with_(request.content.readany())
     except TimeoutError:
         raise MeshError(
             Fault.INVALID, "The body stopped before its end.", code="upload_stalled", field="body"

@@ -73,7 +73,7 @@ class Rest:
         most, repeat = caller.plan.max_file_bytes, repeat_of(request)
         refuse_announced_size(request, most)
         refuse_other_heads(request)
-        await refuse_stringified_form(request)
+        await refuse_stringified_form(request, self.upload_rules.stall_seconds)
         async with self.metering.admit(request, caller, Work.FILE, repeat) as admitted:
             with self.uploads.place():
                 upload = await receive_upload(

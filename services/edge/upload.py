@@ -3,35 +3,40 @@
 It comes as a form, or as the bytes of the file alone with its fields in the query of the address.
 """
 
-import asyncio
 import hashlib
 import json
 import re
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message
-from typing import TypeVar
+from typing import cast
 
-from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from services.edge.form import FIELDS
+from services.edge.patience import Patience
 from services.edge.spool import SpoolFile
-from services.edge.upload_head import ADDRESS_FIELDS, FORM_BYTES, HOW, is_form, missing
+from services.edge.upload_body import UploadBody
+from services.edge.upload_head import (
+    ADDRESS_FIELDS,
+    CHARSET,
+    FORM_BYTES,
+    FORM_FIELDS,
+    HOW,
+    is_form,
+    missing,
+    most_body_bytes,
+)
 from services.edge.upload_pace import UploadPace
 from services.runtime.errors import Fault, MeshError, invalid_field
-
-T = TypeVar("T")
 
 OpenFile = Callable[[int], SpoolFile]
 """Returns an empty file that takes so many bytes at most."""
 
 _CHUNK_BYTES = 256 * 1024
 _VALUE_CHUNK_BYTES = 1024
-_LEAST_BYTES_PER_SECOND = 500
-"""On the whole; a tenth of what the slowest line gives. Who sends less holds his place for nothing."""
 
 _ADDRESS = re.compile(rb"\s*[a-z][a-z0-9+.-]{1,15}://", re.IGNORECASE)
 
@@ -94,27 +99,6 @@ async def receive_upload(
         raise
 
 
-class _Patience:
-    """How long a sender may keep us waiting: with a single pause, and on the whole.
-
-    Args:
-        stall_seconds: longest pause.
-    """
-
-    def __init__(self, stall_seconds: float) -> None:
-        self._stall_seconds = stall_seconds
-        self._left_seconds = stall_seconds
-
-    async def with_(self, reading: Awaitable[T]) -> T:
-        """Return what is read; raise TimeoutError where it takes too long."""
-        began = time.monotonic()
-        async with asyncio.timeout(min(self._stall_seconds, self._left_seconds)):
-            read = await reading
-        waited, came = time.monotonic() - began, len(read) if isinstance(read, bytes | bytearray) else 0
-        self._left_seconds = self._left_seconds - waited + came / _LEAST_BYTES_PER_SECOND
-        return read
-
-
 @dataclass(frozen=True)
 class _Part:
     """A part of a form."""
@@ -174,8 +158,10 @@ class _Receiving:
         self._request = request
         self._open_file = open_file
         self._max_bytes = max_bytes
-        self._patience = _Patience(rules.stall_seconds)
-        self._pace = rules.pace
+        self._body = UploadBody(
+            request.content, most_body_bytes(request, max_bytes), max_bytes, Patience(rules.stall_seconds), rules.pace
+        )
+        self._most_of_fields = FORM_FIELDS if is_form(request) else FIELDS
         self._content = hashlib.sha256() if fingerprint else None
         self._fields: dict[str, str] = {}
         self.file: SpoolFile | None = None
@@ -187,25 +173,25 @@ class _Receiving:
         return Upload(self.file, self._fields, self._fingerprint())
 
     async def receive_form(self) -> None:
-        form = _FormReader(self._request.headers, self._request.content)
-        while (part := await self._patience.with_(form.next_part())) is not None:
+        form = _FormReader(self._request.headers, cast(StreamReader, self._body))
+        while (part := await form.next_part()) is not None:
             if part.name == "file":
                 await self._take_file(part)
-            elif part.name == "_charset_":
-                continue  # what a browser adds to say that the rest is UTF-8 (RFC 7578, 4.6)
             else:
                 self._refuse_name(part.name)
                 self._fields[part.name] = await self._value(part)
+        self._fields.pop(CHARSET, None)
+        while await self._body.readline():
+            pass  # what stands after the last part
 
     async def receive_alone(self) -> None:
         for name, value in self._request.query.items():
             self._refuse_name(name)
-            if len(value.encode(errors="replace")) > FIELDS[name]:
+            if len(value.encode(errors="replace")) > self._most_of_fields[name]:
                 raise _too_long(name)
             self._fields[name] = value
-        content = self._request.content
         file = await self._begin_file()
-        while chunk := await self._patience.with_(content.readany()):
+        while chunk := await self._body.readany():
             await self._keep(file, chunk)
         await file.flush()
 
@@ -213,7 +199,7 @@ class _Receiving:
         shown = name[:64]
         if name in ADDRESS_FIELDS:
             raise _address(shown)
-        if name not in FIELDS:
+        if name not in self._most_of_fields:
             allowed = ", ".join([*(["file"] if is_form(self._request) else []), *FIELDS])
             raise invalid_field(shown, f"There is no field {shown!r}; the fields are: {allowed}.")
         if name in self._fields:
@@ -223,13 +209,13 @@ class _Receiving:
         if self.file is not None:
             raise invalid_field("file", "Send one file a request; the field 'file' came twice.")
         if not part.is_file:
-            if _ADDRESS.match(await self._patience.with_(part.reader.read_chunk(_VALUE_CHUNK_BYTES))):
+            if _ADDRESS.match(await part.reader.read_chunk(_VALUE_CHUNK_BYTES)):
                 raise _address("file")
             raise invalid_field("file", f"The field 'file' holds text instead of a file. {HOW}")
         if part.reader.headers.get("Content-Transfer-Encoding", "binary").lower() not in ("binary", "8bit", "7bit"):
             raise invalid_field("file", "Send the file's bytes as they are, without a Content-Transfer-Encoding.")
         file = await self._begin_file()
-        while chunk := await self._patience.with_(part.reader.read_chunk(_CHUNK_BYTES)):
+        while chunk := await part.reader.read_chunk(_CHUNK_BYTES):
             await self._keep(file, chunk)
         await file.flush()
 
@@ -243,13 +229,12 @@ class _Receiving:
         if self._content is not None:
             self._content.update(chunk)
         await file.write(chunk)
-        await self._pace.took(len(chunk))
 
     async def _value(self, part: _Part) -> str:
         value = bytearray()
-        while chunk := await self._patience.with_(part.reader.read_chunk(_VALUE_CHUNK_BYTES)):
+        while chunk := await part.reader.read_chunk(_VALUE_CHUNK_BYTES):
             value += chunk
-            if len(value) > FIELDS[part.name]:
+            if len(value) > self._most_of_fields[part.name]:
                 raise _too_long(part.name)
         try:
             return value.decode()

@@ -2,11 +2,22 @@
 
 from aiohttp import web
 
+from services.edge.body import receive_body
 from services.edge.form import FIELDS
 from services.edge.spool import too_large
 from services.runtime.errors import Fault, MeshError, invalid_field
 
-FORM_BYTES = 64 * 1024 + sum(FIELDS.values())
+CHARSET = "_charset_"
+"""The field with which a browser says that the rest is UTF-8 (RFC 7578, 4.6); nothing is made of it."""
+
+FORM_FIELDS = {**FIELDS, CHARSET: 64}
+"""The fields of a form beside `file`, as `FIELDS`."""
+
+FRAME_BYTES = 16 * 1024
+"""What may surround the values of a form: boundaries, heads of parts, what stands before the first and after the last.
+All that we know of write less than two hundred bytes for a part, and then a file's name."""
+
+FORM_BYTES = FRAME_BYTES + sum(FORM_FIELDS.values())
 """What boundaries, part headers and the other fields may add to the file itself."""
 
 ADDRESS_FIELDS = frozenset({"url", "uri", "link", "audio_url", "file_url", "media_url", "remote_url", "source_url"})
@@ -19,16 +30,21 @@ _HOW_ALONE = (
 )
 
 _FORM = "multipart/form-data"
+_STRINGIFIED = "[object FormData]"
 # What is none of these may be a recording: its content decides, not what it is called.
 _OTHER_TYPES = frozenset({"application/json", "application/x-www-form-urlencoded"})
 _OTHER_KINDS = ("multipart/", "text/")
 _PACKINGS = frozenset({"br", "compress", "deflate", "gzip", "x-compress", "x-gzip", "zstd"})
 
 
+def most_body_bytes(request: web.Request, max_bytes: int) -> int:
+    """Return how large a body may be that has a recording of up to `max_bytes` in it."""
+    return max_bytes + (FORM_BYTES if is_form(request) else 0)
+
+
 def refuse_announced_size(request: web.Request, max_bytes: int) -> None:
     """Raise MeshError (TOO_LARGE) when the head already tells that the upload is too large."""
-    around = FORM_BYTES if is_form(request) else 0
-    if request.content_length is not None and request.content_length > max_bytes + around:
+    if request.content_length is not None and request.content_length > most_body_bytes(request, max_bytes):
         raise too_large(max_bytes)
 
 
@@ -49,11 +65,16 @@ def refuse_other_heads(request: web.Request) -> None:
         raise missing()
 
 
-async def refuse_stringified_form(request: web.Request) -> None:
-    """Raise MeshError (INVALID) when a very short body is what JavaScript makes of a form that is taken for a text."""
+async def refuse_stringified_form(request: web.Request, stall_seconds: float) -> None:
+    """Raise MeshError (INVALID) when a very short body is what JavaScript makes of a form that is taken for a text.
+
+    Args:
+        request: its other heads were looked at; nothing of its body has been read.
+        stall_seconds: longest pause of the sender; one that stops is refused as well.
+    """
     if not _may_be_stringified(request):
         return
-    if b"[object" in await request.read():
+    if b"[object" in await receive_body(request, len(_STRINGIFIED), stall_seconds):
         raise MeshError(
             Fault.INVALID,
             "The body is the text '[object FormData]': Node's fetch does not know the 'form-data' package. "
@@ -69,7 +90,7 @@ async def refuse_stringified_form(request: web.Request) -> None:
 
 def _may_be_stringified(request: web.Request) -> bool:
     length = request.content_length
-    return length is not None and length <= len("[object FormData]") and not _is_alone(request)
+    return length is not None and length <= len(_STRINGIFIED) and not _is_alone(request)
 
 
 def is_form(request: web.Request) -> bool:

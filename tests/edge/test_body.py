@@ -82,3 +82,14 @@ async def test_a_sender_that_stops_is_given_up(client: TestClient[web.Request, w
     answer = await client.post("/", data=stalling())
 
     assert (answer.status, (await answer.json())["code"]) == (400, "upload_stalled")
+
+
+async def test_so_is_one_that_trickles(client: TestClient[web.Request, web.Application]) -> None:
+    async def trickling() -> AsyncIterator[bytes]:
+        while True:
+            yield b" "
+            await asyncio.sleep(0.05)
+
+    answer = await asyncio.wait_for(client.post("/", data=trickling()), 10)
+
+    assert (answer.status, (await answer.json())["code"]) == (400, "upload_stalled")

@@ -67,6 +67,60 @@ async def test_a_body_that_is_no_upload_is_refused(tmp_path: Path, data: Any, he
     assert json.loads(text)["field"] == "file"
 
 
+BOUNDARY = {"Content-Type": "multipart/form-data; boundary=x"}
+
+
+def _part(name: str, value: bytes, more: str = "") -> bytes:
+    return f'--x\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n'.encode() + value + b"\r\n"
+
+
+def _file_part() -> bytes:
+    return _part("file", tone(1), '; filename="a.wav"')
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        (b"x\r\n" * 100_000, b"", "malformed"),
+        (b"x" * 300_000, b"", "malformed"),
+        (b"", b"x\r\n" * 100_000, "malformed"),
+        (b"", b"\r\n\r\n" + b"x" * 300_000, "malformed"),
+        (_part("_charset_", b"x" * 300_000), b"", "longer than any"),
+        (_part("_charset_", b"utf-8") * 2, b"", "came twice"),
+        (_part("_charset_", b"utf-8") * 5_000, b"", "came twice"),
+    ],
+    ids=["preamble lines", "preamble", "epilogue lines", "epilogue", "long charset", "two charsets", "many charsets"],
+)
+async def test_a_form_that_is_endless_beside_its_file_is_refused(
+    tmp_path: Path, before: bytes, after: bytes, words: str
+) -> None:
+    body = before + _file_part() + b"--x--\r\n" + after
+
+    status, _, _, text = await post(tmp_path, _iterated(body), headers=BOUNDARY)
+
+    assert status == 400
+    assert words in json.loads(text)["error"]
+
+
+async def test_a_form_may_have_a_few_words_around_it_and_say_that_it_is_utf_8(tmp_path: Path) -> None:
+    body = b"This is a form.\r\n" + _part("_charset_", b"utf-8") + _file_part() + b"--x--\r\nThat was a form.\r\n\r\n"
+
+    status, _, _, _ = await post(tmp_path, _iterated(body), headers=BOUNDARY)
+
+    assert status == 200
+
+
+async def test_all_of_a_form_counts_when_it_is_too_large(tmp_path: Path) -> None:
+    text = "word, " * 100_000
+    mesh = FakeMesh(plans={"unlimited": {"max_file_bytes": 1_000}})
+    # Of what it may be, the fields beside the file are most; so the file is far too large when all is.
+    body = _part("hotwords", text.encode()) + _part("file", bytes(400_000), '; filename="a.wav"') + b"--x--\r\n"
+
+    status, _, _, told = await post(tmp_path, _iterated(body), mesh, headers=BOUNDARY)
+
+    assert (status, json.loads(told)["code"]) == (413, "file_too_large")
+
+
 async def test_a_field_that_comes_twice_is_refused(tmp_path: Path) -> None:
     status, _, _, text = await post(tmp_path, _twice())
 
@@ -109,9 +163,14 @@ async def test_a_field_name_that_is_no_text_is_refused_all_the_same(tmp_path: Pa
     assert headers["X-Request-Id"]
 
 
-async def test_an_upload_that_stops_is_given_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "begin",
+    [b"--x\r\nContent-Dis", _file_part()[:200], _file_part(), _file_part() + b"--x--\r\n"],
+    ids=["in a head", "in the file", "between parts", "after the last part"],
+)
+async def test_an_upload_that_stops_is_given_up(tmp_path: Path, begin: bytes) -> None:
     async def stalling() -> AsyncIterator[bytes]:
-        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\nRIFF'
+        yield begin
         await asyncio.sleep(5)
 
     mesh = FakeMesh(settings={"upload_stall_seconds": 0.1})

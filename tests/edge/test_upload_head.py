@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.edge.accounts import AUTH
+from tests.edge.accounts import AUTH, NO_SERVICES
 from tests.edge.fake_mesh import FakeMesh, tone
 
 WAV = {"Content-Type": "audio/wav"}
@@ -60,3 +60,18 @@ async def test_who_asks_first_is_told_before_he_sends(tmp_path: Path, kind: str,
         assert (await reader.readline()).split()[1] == answer
         writer.close()
         await writer.wait_closed()
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "multipart/form-data; boundary=x"])
+async def test_a_short_text_that_stops_is_given_up(tmp_path: Path, kind: str) -> None:
+    mesh = FakeMesh(settings={"upload_stall_seconds": 0.1}, down=NO_SERVICES)
+    async with mesh.client(tmp_path) as client:
+        reader, writer = await asyncio.open_connection(client.host, client.port)
+        head = f"POST /v1/transcribe HTTP/1.1\r\nHost: x\r\nAuthorization: {AUTH['Authorization']}\r\n"
+        writer.write(f"{head}Content-Type: {kind}\r\nContent-Length: 17\r\n\r\n[obj".encode())
+        answer = await asyncio.wait_for(reader.readuntil(b"}"), 10)
+        writer.close()
+        await writer.wait_closed()
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b'"upload_stalled"' in answer
