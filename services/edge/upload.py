@@ -106,7 +106,7 @@ class _Part:
     name: str
     """Of its field."""
     is_file: bool
-    """Whether it has a file's name of its own, whatever that is."""
+    """Whether it has a file's name of its own, whatever that is, or is said to be sound or bytes."""
     reader: BodyPartReader
 
 
@@ -142,11 +142,18 @@ class _FormReader(MultipartReader):
             raise ValueError("a form in the form")
         head = Message()
         head["Content-Disposition"] = self.disposition
+        head["Content-Type"] = part.headers.get("Content-Type", "")
         parameters = {name.lower(): value for name, value in head.get_params([], "content-disposition")}
         name = parameters.get("name", "")
         # Of a name with a character set and a language (RFC 2231) only the text counts.
         name = name[2] if isinstance(name, tuple) else name
-        return _Part(name, "filename" in parameters or "filename*" in parameters, part)
+        # Python's requests names no file where it is given bytes and a type only.
+        is_file = "filename" in parameters or "filename*" in parameters or _is_media(head.get_content_type())
+        return _Part(name, is_file, part)
+
+
+def _is_media(content_type: str) -> bool:
+    return content_type.startswith(("audio/", "video/")) or content_type == "application/octet-stream"
 
 
 class _Receiving:

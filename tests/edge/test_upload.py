@@ -121,6 +121,25 @@ async def test_all_of_a_form_counts_when_it_is_too_large(tmp_path: Path) -> None
     assert (status, json.loads(told)["code"]) == (413, "file_too_large")
 
 
+@pytest.mark.parametrize("kind", ["audio/wav", "Audio/X-WAV; codec=1", "video/mp4", "application/octet-stream"])
+async def test_a_file_without_a_name_is_one_when_its_type_says_so(tmp_path: Path, kind: str) -> None:
+    body = _part("file", tone(1), f"\r\nContent-Type: {kind}") + b"--x--\r\n"
+
+    status, _, _, _ = await post(tmp_path, body, headers=BOUNDARY)
+
+    assert status == 200
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "text/plain; charset=UTF-8", "application/json", "audio", ""])
+async def test_a_text_in_place_of_the_file_is_refused_whatever_text_it_is(tmp_path: Path, kind: str) -> None:
+    body = _part("file", b"meeting.mp3", f"\r\nContent-Type: {kind}") + b"--x--\r\n"
+
+    status, _, _, text = await post(tmp_path, body, headers=BOUNDARY)
+
+    assert status == 400
+    assert "text instead of a file" in json.loads(text)["error"]
+
+
 async def test_a_field_that_comes_twice_is_refused(tmp_path: Path) -> None:
     status, _, _, text = await post(tmp_path, _twice())
 
