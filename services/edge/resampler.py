@@ -1,7 +1,7 @@
 """Decoded audio of any shape to the mesh's PCM, in the decoder's process; PyAV is imported in functions, as there."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from services.audio import pcm
 
@@ -14,7 +14,13 @@ _STEREO_LAYOUTS = frozenset({"stereo", "2 channels"})
 _PLAIN_LAYOUTS = _STEREO_LAYOUTS | {"mono", "1 channels", "downmix"}
 """Which libswresample mixes quicker, and alike."""
 
-_SAMPLES = {"u8": ("B", 128.0), "s16": ("h", 2.0**15), "s32": ("i", 2.0**31), "flt": ("f", 1.0), "dbl": ("d", 1.0)}
+_SAMPLES: dict[str, tuple[Literal["B", "h", "i", "f", "d"], float]] = {
+    "u8": ("B", 128.0),
+    "s16": ("h", 2.0**15),
+    "s32": ("i", 2.0**31),
+    "flt": ("f", 1.0),
+    "dbl": ("d", 1.0),
+}
 """FFmpeg's sample formats: how `memoryview` calls them, and what full scale is."""
 
 _WEIGHTS = {"FC": 1.0, **dict.fromkeys(("FL", "FR", "FLC", "FRC", "DL", "DR"), 0.5**0.5)}

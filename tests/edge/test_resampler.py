@@ -3,7 +3,7 @@ import array
 import av
 import pytest
 
-from services.edge.resampler import Resampler
+from services.edge.resampler import Resampler, pairs
 
 UNNAMED = [f"{channels} channels" for channels in (2, 3, 4, 6, 16)]
 NAMED = ["mono", "stereo", "2.1", "3.0", "4.0", "quad", "5.0", "5.1", "5.1(side)", "6.1", "7.1", "7.1(wide)", "7.1.4"]
@@ -33,6 +33,22 @@ def test_the_centre_of_surround_sound_is_the_loudest() -> None:
     assert levels("5.1") == pytest.approx(LEVELS, abs=0.002)
     assert sum(levels("5.1").values()) == pytest.approx(1.0, abs=0.01)
     assert list(levels("4 channels").values()) == pytest.approx([0.25] * 4, abs=0.002)
+
+
+@pytest.mark.parametrize("name", ["u8", "u8p", "s16", "s16p", "s32", "s32p", "flt", "fltp", "dbl", "dblp"])
+def test_pairs_are_of_the_same_moment_whatever_samples_are(name: str) -> None:
+    whole = av.AudioFrame(format="fltp", layout="stereo", samples=1_000)
+    whole.sample_rate = 16_000
+    for plane, sign in zip(whole.planes, (1, -1), strict=True):
+        plane.update(array.array("f", [sign * number / 2_000 for number in range(1_000)]).tobytes())
+    (frame,) = av.AudioResampler(format=name).resample(whole)
+    left, right = pairs(frame, 100)
+    assert left == pytest.approx([number / 20 for number in range(10)], abs=0.01)
+    assert right == pytest.approx([-number / 20 for number in range(10)], abs=0.01)
+
+
+def test_samples_of_another_kind_are_not_compared() -> None:
+    assert pairs(av.AudioFrame(format="s64", layout="stereo", samples=100), 10) == ([], [])
 
 
 def levels(layout: str) -> dict[str, float]:
