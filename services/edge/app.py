@@ -24,12 +24,12 @@ from services.edge.decoders import Decoders
 from services.edge.identity import Identity
 from services.edge.live import Live, StreamLimits
 from services.edge.metering import Metering
+from services.edge.pace import Pace
 from services.edge.rest import Rest
 from services.edge.spool import Spool
 from services.edge.tiers import Tier
 from services.edge.transcription import Mesh
 from services.edge.upload import UploadRules
-from services.edge.upload_pace import UploadPace
 from services.runtime import metrics
 from services.runtime.admission import Admission
 from services.runtime.errors import Fault, MeshError
@@ -132,7 +132,7 @@ def _with_mesh(settings: EdgeSettings, accounts: Accounts, metering: Metering) -
         ),
         Admission("edge-uploads", places=settings.upload_limit, slots=settings.upload_limit),
         Admission("edge-summaries", places=settings.concurrency, slots=settings.concurrency),
-        UploadRules(settings.upload_stall_seconds, UploadPace(settings.upload_bytes_per_second)),
+        UploadRules(settings.upload_stall_seconds, Pace(settings.upload_bytes_per_second)),
         settings.queue_seconds,
     )
     app = _framed()

@@ -94,7 +94,7 @@ class EdgeSettings(ServiceSettings):
     upload_limit: int = Field(default=256, ge=1, le=10_000)
     """Uploads on their way in at once; one more is refused with 429."""
 
-    upload_bytes_per_second: float = Field(default=150_000_000, gt=0)
+    upload_bytes_per_second: float = Field(default=125_000_000, gt=0)
     """How fast uploads come in at most, all of them together, so that other requests do not wait behind them."""
 
     upload_stall_seconds: float = Field(default=60, gt=0)

@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
+from services.audio import pcm
 from services.edge.clients import Done
 from services.edge.media import Chunk
+from services.edge.pace import Pace
 
 T = TypeVar("T")
 
@@ -14,6 +16,8 @@ OnProgress = Callable[[str, float], None]
 
 _MOST_BELIEVED = 0.95
 """Of what a file says about its length; that a service is done, it says itself."""
+
+_UNPACED_BYTES = pcm.byte_count(600)
 
 # At 256 KiB a chunk: how far the decoder may run ahead of the slowest of the services.
 _CHUNKS_AHEAD = 4
@@ -60,6 +64,20 @@ async def pump(chunks: AsyncIterator[Chunk], feeds: list[list[Feed]]) -> None:
     for channel in feeds:
         for feed in channel:
             await feed.put(None)
+
+
+async def unhurried(chunks: AsyncIterator[Chunk], pace: Pace) -> AsyncIterator[Chunk]:
+    """Yield the chunks of a recording, at `pace` where it is a long one.
+
+    Its decoder is faster than any service behind, whose queues would be full in an instant; until they are, all others
+    would wait for the processor.
+    """
+    ahead = 0
+    async for chunk in chunks:
+        ahead += len(chunk.pcm)
+        if ahead > _UNPACED_BYTES:
+            await pace.took(len(chunk.pcm))
+        yield chunk
 
 
 class Shares:

@@ -5,14 +5,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from services.audio.pcm import byte_count
 from services.audio.pcm import seconds as pcm_seconds
 from services.edge.channels import side_by_side
 from services.edge.clients import AsrClient, Diarization, DiarizeClient, Recognition, SummarizeClient
 from services.edge.decoders import Decoders
-from services.edge.feeds import Feed, OnProgress, Shares, fed, pump
+from services.edge.feeds import Feed, OnProgress, Shares, fed, pump, unhurried
 from services.edge.form import TranscribeOptions
 from services.edge.media import Chunk, DecodeLimits
 from services.edge.merge import merge
+from services.edge.pace import Pace
 from services.edge.spool import SpoolFile
 from services.edge.summary import SpokenSegment, Summary, SummaryRequest, nothing_said
 from services.edge.transcript import Transcript
@@ -30,6 +32,9 @@ DIARIZATION_UNAVAILABLE = "diarization_unavailable"
 
 SUMMARY_UNAVAILABLE = "summary_unavailable"
 """Warning on a transcript without a summary that was to have one."""
+
+_MOST_SPEED = 1_000
+"""Times real time at which a long recording is decoded: several times what a GPU transcribes of it."""
 
 _PASSING = (Fault.UNAVAILABLE, Fault.TOO_SLOW, Fault.OVERLOADED)
 
@@ -91,7 +96,8 @@ async def transcribe(
         if probe.duration is not None and not probe.is_guessed:
             await cover(max(0.0, probe.duration - _SILENT_SECONDS) * channels)
         listening = _Listening(mesh, options, caller, request_id, Shares(progress, probe.duration))
-        chunks = _covered(_to_the_end(decoding.chunks(), file), cover)
+        decoded = unhurried(decoding.chunks(), Pace(_MOST_SPEED * byte_count(1)))
+        chunks = _covered(_to_the_end(decoded, file), cover)
         # One place is taken already; to asr, each channel is a recording.
         with mesh.admission.more(channels - 1):
             recognitions, diarization = await listening.listen(chunks, channels, diarizes=diarizes)

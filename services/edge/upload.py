@@ -16,6 +16,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from services.edge.form import FIELDS
+from services.edge.pace import Pace
 from services.edge.patience import Patience
 from services.edge.spool import SpoolFile
 from services.edge.upload_body import UploadBody
@@ -29,7 +30,6 @@ from services.edge.upload_head import (
     missing,
     most_body_bytes,
 )
-from services.edge.upload_pace import UploadPace
 from services.runtime.errors import Fault, MeshError, invalid_field
 
 OpenFile = Callable[[int], SpoolFile]
@@ -50,7 +50,7 @@ class UploadRules:
 
     stall_seconds: float
     """Longest pause of a sender."""
-    pace: UploadPace
+    pace: Pace
     """How fast they may be, together."""
 
 

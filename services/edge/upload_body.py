@@ -4,10 +4,10 @@ from collections.abc import Awaitable
 
 from aiohttp import StreamReader
 
+from services.edge.pace import Pace
 from services.edge.patience import Patience
 from services.edge.spool import too_large
 from services.edge.upload_head import FRAME_BYTES
-from services.edge.upload_pace import UploadPace
 
 _LINE_BYTES = 8190
 """Longest line; what aiohttp allows a line of a part's head. Longer ones are put together at quadratic cost."""
@@ -30,9 +30,7 @@ class UploadBody:
         pace: of all uploads.
     """
 
-    def __init__(
-        self, content: StreamReader, most_bytes: int, max_bytes: int, patience: Patience, pace: UploadPace
-    ) -> None:
+    def __init__(self, content: StreamReader, most_bytes: int, max_bytes: int, patience: Patience, pace: Pace) -> None:
         self._content = content
         self._most_bytes = most_bytes
         self._max_bytes = max_bytes

@@ -6,16 +6,16 @@ from aiohttp import StreamReader
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import HttpProcessingError
 
+from services.edge.pace import Pace
 from services.edge.patience import Patience
 from services.edge.upload_body import UploadBody
 from services.edge.upload_head import FRAME_BYTES
-from services.edge.upload_pace import UploadPace
 from services.runtime.errors import Fault, MeshError
 
 MOST = 100_000
 
 
-class Notes(UploadPace):
+class Notes(Pace):
     """Notes what it is told, and holds nobody back."""
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Notes(UploadPace):
         self.taken.append(size)
 
 
-def body_of(*pieces: bytes, pace: UploadPace | None = None, ended: bool = True) -> UploadBody:
+def body_of(*pieces: bytes, pace: Pace | None = None, ended: bool = True) -> UploadBody:
     """Return a body of which all these pieces have come."""
     loop = asyncio.get_running_loop()
     connection = BaseProtocol(loop)

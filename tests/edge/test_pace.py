@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from services.edge.upload_pace import UploadPace
+from services.edge.pace import Pace
 
 
-async def seconds_of(pace: UploadPace, size: int, pieces: int, pause: float = 0.0) -> float:
+async def seconds_of(pace: Pace, size: int, pieces: int, pause: float = 0.0) -> float:
     """Return how long an upload takes that comes in pieces."""
     began = time.monotonic()
     for _ in range(pieces):
@@ -17,17 +17,17 @@ async def seconds_of(pace: UploadPace, size: int, pieces: int, pause: float = 0.
 
 
 async def test_one_upload_is_as_fast_as_all_may_be() -> None:
-    taken = await seconds_of(UploadPace(1_000_000), 200_000, 100)
+    taken = await seconds_of(Pace(1_000_000), 200_000, 100)
     assert 0.19 < taken < 1.0
 
 
 async def test_several_share_what_there_is() -> None:
-    pace = UploadPace(1_000_000)
+    pace = Pace(1_000_000)
     taken = await asyncio.gather(*(seconds_of(pace, 50_000, 20) for _ in range(4)))
     assert 0.18 < max(taken) < 1.0
 
 
-def is_held_back(pace: UploadPace, size: int) -> bool:
+def is_held_back(pace: Pace, size: int) -> bool:
     """Return whether an upload has to wait for anything after a piece of this size."""
     taking = pace.took(size)
     try:
@@ -39,7 +39,7 @@ def is_held_back(pace: UploadPace, size: int) -> bool:
 
 
 async def test_slow_ones_are_not_held_back_and_fast_ones_are() -> None:
-    pace = UploadPace(10_000_000)
+    pace = Pace(10_000_000)
     for _ in range(5):
         await asyncio.sleep(0.02)
         assert not is_held_back(pace, 10_000)
@@ -48,7 +48,7 @@ async def test_slow_ones_are_not_held_back_and_fast_ones_are() -> None:
 
 
 async def test_a_pause_earns_no_more_than_it_took() -> None:
-    pace = UploadPace(1_000_000)
+    pace = Pace(1_000_000)
     await asyncio.sleep(0.3)
     assert await seconds_of(pace, 200_000, 100) > 0.19
 
@@ -60,9 +60,9 @@ async def test_what_sleeps_are_late_by_is_not_lost(monkeypatch: pytest.MonkeyPat
         nonlocal now
         now += seconds + 0.001
 
-    monkeypatch.setattr("services.edge.upload_pace.time", SimpleNamespace(monotonic=lambda: now))
-    monkeypatch.setattr("services.edge.upload_pace.asyncio", SimpleNamespace(sleep=sleep))
-    pace = UploadPace(1_000_000)
+    monkeypatch.setattr("services.edge.pace.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr("services.edge.pace.asyncio", SimpleNamespace(sleep=sleep))
+    pace = Pace(1_000_000)
     for _ in range(1000):
         await pace.took(1000)
 

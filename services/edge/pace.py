@@ -1,4 +1,4 @@
-"""How fast uploads may come in, all of them together, so that who asks for anything else does not wait behind them."""
+"""How fast bytes may come or go, so that who asks for anything else does not wait behind them."""
 
 import asyncio
 import time
@@ -7,14 +7,14 @@ _BURST_SECONDS = 0.004
 """What may come at once; a shorter pause is none, as the clock of an event loop is no better."""
 
 
-class UploadPace:
-    """A budget of bytes a second that uploads share: a virtual clock that each byte moves on (GCRA, ITU-T I.371).
+class Pace:
+    """A budget of bytes a second: a virtual clock that each byte moves on (GCRA, ITU-T I.371).
 
-    Reading a byte costs the event loop the same whoever sends it. So the senders of many files at once are held back
-    as much as one fast sender is, and slow ones not at all.
+    Uploads share one, as reading a byte costs the event loop the same whoever sends it: the senders of many files at
+    once are held back as much as one fast sender is, and slow ones not at all.
 
     Args:
-        bytes_a_second: of all uploads together.
+        bytes_a_second: of all that share it.
     """
 
     def __init__(self, bytes_a_second: float) -> None:
@@ -22,7 +22,7 @@ class UploadPace:
         self._free_at = 0.0
 
     async def took(self, size: int) -> None:
-        """Take that `size` bytes have come; wait as long as they are too early."""
+        """Take that `size` bytes have come, or go; wait as long as they are too early."""
         now = time.monotonic()
         self._free_at = max(self._free_at, now) + size * self._seconds_for_byte
         early = self._free_at - now
