@@ -15,6 +15,9 @@ _LINE_BYTES = 8190
 _READ_BYTES = 1024
 """What a read costs at least, in bytes of the pace: a line of two bytes keeps the event loop as long as a kilobyte."""
 
+_UNPACED_BYTES = 512 * 1024
+"""Of one body: a short recording does not queue behind a long one, which waits for both."""
+
 
 class UploadBody:
     """Reads a body as a `StreamReader` does, of which it has what `aiohttp.MultipartReader` calls.
@@ -38,6 +41,7 @@ class UploadBody:
         self._pace = pace
         self._came_bytes = 0
         self._line_bytes = 0
+        self._cost = 0
 
     async def read(self, size: int) -> bytes:
         """Return what there is, up to `size` bytes; nothing at the end.
@@ -80,5 +84,10 @@ class UploadBody:
         self._came_bytes += came
         if self._came_bytes > self._most_bytes:
             raise too_large(self._max_bytes)
-        await self._pace.took(max(came, _READ_BYTES))
+        cost = max(came, _READ_BYTES)
+        self._cost += cost
+        if self._cost > _UNPACED_BYTES:
+            await self._pace.took(cost)
+        else:
+            self._pace.charge(cost)
         return chunk

@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services.edge.clients import Done
-from services.edge.feeds import Feed, Shares, fed, pump
+from services.edge.feeds import Feed, Shares, fed, pump, unhurried
 from services.edge.media import Chunk
+from services.edge.pace import Pace
 
 
 async def _chunks(count: int, sent: list[int], channels: int = 1) -> AsyncIterator[Chunk]:
@@ -34,6 +35,21 @@ async def test_each_channel_goes_to_those_who_listen_to_it() -> None:
     _, one, two = await asyncio.gather(pump(_chunks(20, [], 2), [[left], [right]]), take(left), take(right))
 
     assert (one, two) == (bytes(range(0, 20, 2)), bytes(range(1, 20, 2)))
+
+
+async def test_only_what_is_behind_ten_minutes_of_a_recording_is_paced() -> None:
+    taken: list[int] = []
+
+    class Notes(Pace):
+        async def took(self, size: int) -> None:
+            taken.append(size)
+
+    async def chunks() -> AsyncIterator[Chunk]:
+        for _ in range(603):
+            yield Chunk(0, bytes(32_000))
+
+    assert len([chunk async for chunk in unhurried(chunks(), Notes(1.0))]) == 603
+    assert taken == [32_000] * 3
 
 
 async def test_the_slower_service_holds_up_the_decoder() -> None:

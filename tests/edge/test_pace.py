@@ -47,6 +47,21 @@ async def test_slow_ones_are_not_held_back_and_fast_ones_are() -> None:
     assert is_held_back(pace, 1), "whoever comes now"
 
 
+async def test_what_does_not_wait_is_paid_by_what_does() -> None:
+    pace = Pace(1_000_000)
+    began = time.monotonic()
+    pace.charge(200_000)
+    assert time.monotonic() - began < 0.1
+    assert await seconds_of(pace, 10_000, 1) > 0.19
+
+
+async def test_nobody_pays_for_others_without_end() -> None:
+    pace = Pace(1_000)
+    for _ in range(10):
+        pace.charge(10_000)
+    assert pace.charge(100) <= 1.1
+
+
 async def test_a_pause_earns_no_more_than_it_took() -> None:
     pace = Pace(1_000_000)
     await asyncio.sleep(0.3)

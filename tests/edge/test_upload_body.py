@@ -21,9 +21,15 @@ class Notes(Pace):
     def __init__(self) -> None:
         super().__init__(1.0)
         self.taken: list[int] = []
+        self.waited: list[int] = []
+
+    def charge(self, size: int) -> float:
+        self.taken.append(size)
+        return 0.0
 
     async def took(self, size: int) -> None:
-        self.taken.append(size)
+        self.waited.append(size)
+        self.charge(size)
 
 
 def body_of(*pieces: bytes, pace: Pace | None = None, ended: bool = True) -> UploadBody:
@@ -84,6 +90,22 @@ async def test_a_short_line_costs_as_much_as_it_keeps_the_loop() -> None:
         await body.readline()
 
     assert pace.taken == [2000, *[1024] * 999]
+
+
+async def test_a_short_recording_does_not_wait_behind_others() -> None:
+    pace = Notes()
+    body = body_of(bytes(MOST), pace=pace)
+    while await body.read(1_000):
+        pass
+    assert pace.waited == []
+
+
+async def test_a_long_one_and_many_short_lines_wait() -> None:
+    pace = Notes()
+    body = body_of(b"x\n" * 600, pace=pace)
+    for _ in range(600):
+        await body.readline()
+    assert len(pace.waited) == 600 - 511, "the first line has paid for all that have come"
 
 
 async def test_what_surrounds_the_values_of_a_form_is_not_endless() -> None:
