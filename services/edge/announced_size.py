@@ -5,11 +5,12 @@ FFmpeg shortens what a WAV, W64, CAF or AVI file announces to what is there, so 
 
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Final
+from typing import Final, Literal
 
 ReadAt = Callable[[int, int], bytes]
 """Takes an offset and a number of bytes; returns what is there of them."""
 
+_MOST_CHUNKS: Final = 1_000
 _MOST_BOXES: Final = 200_000
 """A day of fragments of a second has two boxes each."""
 
@@ -75,9 +76,14 @@ _KBITS: Final = {
 def _riff(read_at: ReadAt, head: bytes, size: int) -> int | None:
     if head[:4] in (b"RF64", b"BW64") and head[12:16] == b"ds64" and len(head) >= 28:
         return _believed(int.from_bytes(head[20:28], "little") + 8)
+    if head[8:12] == b"WAVE":
+        return _wave(read_at, "little" if head[:4] == b"RIFF" else "big")
     end = 0
     # An AVI of more than a gigabyte is several of them, one behind the other (OpenDML).
-    while (chunk := read_at(end, 8))[:4] in (b"RIFF", b"RIFX") and len(chunk) == 8:
+    for _ in range(_MOST_CHUNKS):
+        chunk = read_at(end, 8)
+        if chunk[:4] not in (b"RIFF", b"RIFX") or len(chunk) < 8:
+            break
         told = int.from_bytes(chunk[4:], "little" if chunk[:4] == b"RIFF" else "big")
         if told == 0 or told >= _LEAST_PLACEHOLDER:
             return None
@@ -85,6 +91,20 @@ def _riff(read_at: ReadAt, head: bytes, size: int) -> int | None:
         if end > size:
             return end - told % 2
     return end or None
+
+
+def _wave(read_at: ReadAt, order: Literal["little", "big"]) -> int | None:
+    """Return where the samples of a WAV file end: what the file says of itself as a whole is often wrong."""
+    end = 12
+    for _ in range(_MOST_CHUNKS):
+        chunk = read_at(end, 8)
+        if len(chunk) < 8:
+            break
+        told = int.from_bytes(chunk[4:], order)
+        if chunk[:4] == b"data":
+            return end + 8 + told if 0 < told < _LEAST_PLACEHOLDER else None
+        end += 8 + told + told % 2
+    return None
 
 
 def _wave64(read_at: ReadAt, head: bytes, size: int) -> int | None:

@@ -179,6 +179,15 @@ def read_only(container: "InputContainer", chosen: "AudioStream") -> None:
     chosen.codec_context.thread_count = 1
 
 
+def latest_end(container: "InputContainer", duration: float) -> float:
+    """Return up to where the sound may go, of a file that says it is `duration` seconds long.
+
+    Matroska tells where the sound ends, or how long it is: who writes it does not agree on clocks that begin late.
+    """
+    whole = container.duration / 1e6 if container.duration is not None else 0.0
+    return max(duration, whole) if _format_name(container) == "matroska" else duration
+
+
 def describe(container: "InputContainer", stream: "AudioStream", source: FileReader) -> dict[str, Any]:
     """Return the probe: the fields of `media.Probe`."""
     duration = _duration(container, stream, source)

@@ -1,5 +1,6 @@
 """One hostile file to 16 kHz mono PCM, in a process that serves no second one."""
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -12,12 +13,13 @@ from services.edge.containers import (
     describe,
     has_edits,
     is_broadcast,
+    latest_end,
     open_container,
     read_only,
     says_its_length,
 )
 from services.edge.decoder_protocol import KIND_DONE, KIND_ERROR, KIND_PROBE, MAX_CHANNELS, FrameWriter, Job, Refusal
-from services.edge.pcm_sink import PcmSink, too_long
+from services.edge.pcm_sink import PcmSink, Wait, too_long
 from services.edge.polarity import Polarity
 from services.edge.resampler import Resampler, is_stereo, pairs, shape
 from services.edge.timeline import Timeline
@@ -38,14 +40,21 @@ _LEAST_RATE: Final = 1000
 _LOST_SECONDS: Final = 1.0
 """How much less may come out of the resampler than went in, in all; it rounds at every start."""
 
-
 _MISSING_SECONDS: Final = 0.1
 """Of sound that would be in the rest of the file; less may be a header's own mistake."""
 
-
 _HELD_SECONDS: Final = 2.0
-_STEP: Final = 128
-"""Of so many samples one is compared with the other side's."""
+"""Of stereo, heard before anything of it goes: whether left and right would cancel each other."""
+
+_PAIRS_A_SECOND: Final = 300
+_FEWEST_PAIRS: Final = 16
+"""Samples of left that are compared with those of right, of each frame that is held, and of one now and then later:
+to compare costs time."""
+
+_COMPARED_EVERY_SECONDS: Final = 0.3
+
+_SILENT_TRACKS_SECONDS: Final = 10.0
+"""How long it may take to find out that tracks are silent, all of them together: nobody waits longer for a word."""
 
 
 @dataclass
@@ -53,6 +62,8 @@ class _Tally:
     damaged_packets: int = 0
     ends_damaged: bool = False
     lost_parts: int = 0
+    pending_junk: int = 0
+    """Packets behind the last frame that are none: damage only if another frame comes."""
 
 
 class EmptyTrack(Refusal):
@@ -73,7 +84,8 @@ class Decoding:
         probe: what the file is; the first frame adds to it.
         frames: where frames go.
         job: what is wanted.
-        has_to_sound: whether a track that is silent throughout is not wanted.
+        silent_until: how long a track that is silent throughout may take, on `time.monotonic`; it is not wanted. None
+            where it is.
     """
 
     def __init__(
@@ -85,19 +97,20 @@ class Decoding:
         frames: FrameWriter,
         job: Job,
         *,
-        has_to_sound: bool = False,
+        silent_until: float | None = None,
     ) -> None:
         self._source = source
         self._container = container
         self._stream = stream
         self._frames = frames
         self._job = job
-        self._has_to_sound = has_to_sound
+        self._silent_until = silent_until
         self._probe = probe
         self._announced: float | None = None if probe["is_guessed"] else probe["duration"]
         if self._announced is not None and self._announced > job.max_seconds and says_its_length(container):
             raise too_long(job.max_seconds)
-        self._timeline = Timeline((container.start_time or 0) / 1e6, self._announced, is_broadcast(container))
+        end = None if self._announced is None else latest_end(container, self._announced)
+        self._timeline = Timeline((container.start_time or 0) / 1e6, end, is_broadcast(container))
         self._sink: PcmSink | None = None
         self._time_base = float(stream.time_base or 0)
         self._resampler: Resampler | None = None
@@ -134,14 +147,17 @@ class Decoding:
         The first two seconds of stereo are held until it is known whether left and right would cancel each other.
         """
         held: list[tuple[AudioFrame, float]] = []
-        held_seconds = 0.0
+        seconds = compared_at = 0.0
         for frame in self._decoded():
             if not frame.sample_rate or not frame.samples:
                 continue
-            if self._polarity.are_opposite is None and is_stereo(frame) and not self._job.separate:
-                self._polarity.hear(*pairs(frame, _STEP))
-                held_seconds += frame.samples / frame.sample_rate
-                if held_seconds < _HELD_SECONDS and self._polarity.are_opposite is None:
+            if is_stereo(frame) and not self._job.separate:
+                duration = frame.samples / frame.sample_rate
+                if seconds < _HELD_SECONDS or seconds - compared_at >= _COMPARED_EVERY_SECONDS:
+                    self._polarity.hear(*pairs(frame, max(_FEWEST_PAIRS, int(duration * _PAIRS_A_SECOND))))
+                    compared_at = seconds
+                seconds += duration
+                if seconds < _HELD_SECONDS:
                     held.append((frame, self._file_share))
                     continue
             yield from held
@@ -177,16 +193,27 @@ class Decoding:
                 frames = self._stream.codec_context.decode(packet)
             except FFmpegError as error:
                 _refuse_for_want_of_memory(error)
-                self._tally.damaged_packets += 1
-                self._tally.ends_damaged = True
+                if self._is_junk(packet):
+                    self._tally.pending_junk += 1
+                else:
+                    self._tally.damaged_packets += 1
+                    self._tally.ends_damaged = True
                 frames = []
             if frames:
+                self._tally.damaged_packets += self._tally.pending_junk
+                self._tally.pending_junk = 0
                 self._tally.ends_damaged = self._tally.ends_damaged and packet is None
                 yield from frames
             if packet is None:
                 self._tally.ends_damaged = self._tally.ends_damaged or self._ends_within_a_frame(last)
                 return
             last = packet
+
+    def _is_junk(self, packet: "Packet | None") -> bool:
+        """Say whether that is no frame of an MP3: an unknown tag, or what a recorder filled its file with."""
+        if packet is None or self._probe["container"] != "mp3":
+            return False
+        return mpeg_frame_bytes(bytes(packet)[:4]) is None
 
     def _ends_within_a_frame(self, last: "Packet | None") -> bool:
         """Say whether the file ends before its last frame does, whatever the decoder made of that."""
@@ -204,10 +231,16 @@ class Decoding:
             raise _inseparable(channels)
         self._probe |= {"sample_rate": frame.sample_rate, "channels": channels}
         apart = channels if self._job.separate else 1
-        if self._has_to_sound:
-            return PcmSink(self._frames, self._job.max_seconds, apart, before_sound=self._tell_probe)
-        self._tell_probe()
-        return PcmSink(self._frames, self._job.max_seconds, apart)
+        if self._silent_until is None:
+            self._tell_probe()
+            return PcmSink(self._frames, self._job.max_seconds, apart)
+        wait = Wait(self._tell_probe, self._silent_until)
+        return PcmSink(self._frames, self._job.max_seconds, apart, wait)
+
+    @property
+    def has_told(self) -> bool:
+        """Whether anything was sent."""
+        return self._sink is not None and not self._sink.is_waiting
 
     def _tell_probe(self) -> None:
         self._frames.write_json(KIND_PROBE, self._probe)
@@ -240,7 +273,7 @@ class Decoding:
         return resampler.shape == shape(frame) and resampler.is_opposite == self._is_opposite(frame)
 
     def _is_opposite(self, frame: "AudioFrame") -> bool:
-        return self._polarity.are_opposite is True and is_stereo(frame)
+        return self._polarity.are_opposite and is_stereo(frame) and not self._job.separate
 
     def _resampler_for(self, frame: "AudioFrame") -> Resampler:
         if self._job.separate and frame.layout.nb_channels != self._probe["channels"]:
@@ -278,7 +311,7 @@ class Decoding:
         if damaged > 0:
             parts = "1 damaged part was" if damaged == 1 else f"{damaged} damaged parts were"
             warnings.append({"code": "damaged", "message": f"{parts} skipped."})
-        if self._polarity.are_opposite:
+        if self._polarity.were_opposite:
             opposite = (
                 "Left and right are in opposite phase and would cancel each other: their difference was transcribed."
             )
@@ -317,13 +350,14 @@ def decode(source: FileReader, frames: FrameWriter, job: Job, *, is_filtered: bo
 @dataclass(frozen=True)
 class _Attempt:
     track: int
-    has_to_sound: bool = False
+    may_be_silent: bool = True
     unedited: bool = False
 
 
 def _decode_a_track(source: FileReader, frames: FrameWriter, job: Job, *, is_filtered: bool) -> None:
     """Decode the first track that holds any sound, or else the first silent one; raise Refusal where all are empty."""
-    refusals: list[EmptyTrack] = []
+    refusals: list[Refusal] = []
+    silent_until = time.monotonic() + _SILENT_TRACKS_SECONDS
     while True:
         container = open_container(source)
         tracks = audio_tracks(container)[:_MOST_TRACKS]
@@ -334,13 +368,21 @@ def _decode_a_track(source: FileReader, frames: FrameWriter, job: Job, *, is_fil
         track = tracks[attempt.track]
         read_only(container, track)
         probe = {**describe(container, track, source), "is_filtered": is_filtered}
+        until = None if attempt.may_be_silent else silent_until
+        decoding: Decoding | None = None
         try:
-            return Decoding(source, container, track, probe, frames, job, has_to_sound=attempt.has_to_sound).run()
+            decoding = Decoding(source, container, track, probe, frames, job, silent_until=until)
+            return decoding.run()
         except EmptyTrack as refusal:
+            refusals.append(refusal)
+        except Refusal as refusal:
+            # One that cannot be had takes nothing from a silent one before it.
+            if decoding is None or decoding.has_told or not _silent(refusals):
+                raise
             refusals.append(refusal)
 
 
-def _next_attempt(refusals: Sequence[EmptyTrack], tracks: int, edited: bool) -> _Attempt:
+def _next_attempt(refusals: Sequence[Refusal], tracks: int, edited: bool) -> _Attempt:
     """Return what to try after `refusals`; raise the first of them where nothing is left.
 
     Each track in turn; then one that is silent; or else, as edit lists may be wrong that show nothing of the tracks,
@@ -348,13 +390,17 @@ def _next_attempt(refusals: Sequence[EmptyTrack], tracks: int, edited: bool) -> 
     """
     tried = len(refusals)
     if tried < tracks:
-        return _Attempt(tried, has_to_sound=tracks > 1)
-    silent = [number for number, refusal in enumerate(refusals) if isinstance(refusal, SilentTrack)]
+        return _Attempt(tried, may_be_silent=tracks == 1)
+    silent = _silent(refusals)
     if silent and tried == tracks:
         return _Attempt(silent[0])
     if edited and not silent and tried < 2 * tracks:
         return _Attempt(tried - tracks, unedited=True)
     raise refusals[0]
+
+
+def _silent(refusals: Sequence[Refusal]) -> list[int]:
+    return [number for number, refusal in enumerate(refusals) if isinstance(refusal, SilentTrack)]
 
 
 def _refuse_for_want_of_memory(error: Exception) -> None:

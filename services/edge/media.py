@@ -62,7 +62,7 @@ class MediaWarning:
     """Something wrong with a file that was decoded all the same."""
 
     code: str
-    """`truncated`, `damaged` or `channels_alike`."""
+    """`truncated`, `damaged`, `channels_alike` or `channels_opposite`."""
     message: str
     """One sentence for the user."""
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from services.audio import pcm
@@ -9,7 +10,16 @@ from services.edge.decoder_protocol import KIND_AUDIO, MAX_PAYLOAD_BYTES, FrameW
 
 _FIRST_CHUNK_BYTES: Final = 32 * 1024
 _FLUSH_SECONDS: Final = 0.25
-_MOST_SILENT_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True)
+class Wait:
+    """For sound, in a track that may be silent throughout."""
+
+    before_sound: Callable[[], None]
+    """Is called before the first frame goes."""
+    until: float
+    """When it is given up, on `time.monotonic`."""
 
 
 class PcmSink:
@@ -19,8 +29,7 @@ class PcmSink:
         frames: where the frames go.
         max_seconds: most audio that may pass; more is refused with `too_long`.
         channels: how many there are.
-        before_sound: is called before the first frame goes, which then waits for the first sample that is not 0, or
-            for ten seconds of work, as nobody waits for long without a word.
+        wait: for the first sample that is not 0, before which nothing goes.
     """
 
     def __init__(
@@ -28,7 +37,7 @@ class PcmSink:
         frames: FrameWriter,
         max_seconds: float,
         channels: int = 1,
-        before_sound: Callable[[], None] | None = None,
+        wait: Wait | None = None,
     ) -> None:
         self._frames = frames
         self._max_seconds = max_seconds
@@ -37,8 +46,7 @@ class PcmSink:
         self._flush_at = _FIRST_CHUNK_BYTES
         self._last_flush = time.monotonic()
         self._bytes = 0
-        self._before_sound = before_sound
-        self._give_up_at = self._last_flush + _MOST_SILENT_SECONDS
+        self._wait = wait
         self.are_alike = channels > 1
         """Whether all channels have carried the very same samples so far."""
 
@@ -56,10 +64,10 @@ class PcmSink:
         self._bytes += len(channels[0])
         if self._bytes > self._max_bytes:
             raise too_long(self._max_seconds)
-        if self._before_sound is not None:
-            if not any(map(any, channels)) and time.monotonic() < self._give_up_at:
+        if self._wait is not None:
+            if all(map(_is_zero, channels)) and time.monotonic() < self._wait.until:
                 return
-            self._begin(self._before_sound, self._bytes - len(channels[0]))
+            self._begin(self._wait, self._bytes - len(channels[0]))
         for pending, data in zip(self._pending, channels, strict=True):
             pending += data
         if len(self._pending[0]) >= self._flush_at or time.monotonic() - self._last_flush > _FLUSH_SECONDS:
@@ -68,11 +76,11 @@ class PcmSink:
     @property
     def is_waiting(self) -> bool:
         """Whether all was silence so far, of which no frame went."""
-        return self._before_sound is not None
+        return self._wait is not None
 
-    def _begin(self, before_sound: Callable[[], None], silent_bytes: int) -> None:
-        self._before_sound = None
-        before_sound()
+    def _begin(self, wait: Wait, silent_bytes: int) -> None:
+        self._wait = None
+        wait.before_sound()
         all_bytes, self._bytes = self._bytes, 0
         self.write_silence(silent_bytes // pcm.SAMPLE_BYTES)
         self._bytes = all_bytes
@@ -97,6 +105,10 @@ class PcmSink:
             pending.clear()
         self._flush_at = MAX_PAYLOAD_BYTES
         self._last_flush = time.monotonic()
+
+
+def _is_zero(data: bytes | memoryview) -> bool:
+    return bytes(data).count(0) == len(data)
 
 
 def too_long(max_seconds: float) -> Refusal:

@@ -89,8 +89,9 @@ def is_stereo(frame: "AudioFrame") -> bool:
     return frame.layout.name in _STEREO_LAYOUTS
 
 
-def pairs(frame: "AudioFrame", step: int) -> tuple[list[float], list[float]]:
-    """Return each `step`th sample of left and of right of a stereo frame, -1 to 1; none where they are unknown ones."""
+def pairs(frame: "AudioFrame", count: int) -> tuple[list[float], list[float]]:
+    """Return about `count` samples of left and right of a stereo frame, -1 to 1; none where they are unknown ones."""
+    step = max(1, frame.samples // count)
     name = frame.format.name.removesuffix("p")
     if name not in _SAMPLES:
         return [], []

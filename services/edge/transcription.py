@@ -34,7 +34,8 @@ SUMMARY_UNAVAILABLE = "summary_unavailable"
 """Warning on a transcript without a summary that was to have one."""
 
 _MOST_SPEED = 1_000
-"""Times real time at which a long recording is decoded: several times what a GPU transcribes of it."""
+"""Times real time at which a long recording is decoded, all its channels together: several times what a GPU
+transcribes of it."""
 
 _PASSING = (Fault.UNAVAILABLE, Fault.TOO_SLOW, Fault.OVERLOADED)
 

@@ -14,8 +14,9 @@ def announced(content: bytes) -> int | None:
     return announced_bytes(lambda offset, size: content[offset : offset + size], len(content))
 
 
-def wav(data: bytes, told: int) -> bytes:
-    return b"RIFF" + struct.pack("<I", told) + b"WAVEdata" + struct.pack("<I", told) + data
+def wav(data: bytes, told: int, whole: int = 0) -> bytes:
+    """Return a file that says that it has `told` bytes of samples, and `whole` in all."""
+    return b"RIFF" + struct.pack("<I", whole or told) + b"WAVELIST\3\0\0\0abc\0data" + struct.pack("<I", told) + data
 
 
 @pytest.mark.parametrize(
@@ -70,6 +71,24 @@ def test_what_a_file_announces_is_there_until_it_is_cut(
 def test_what_says_nothing_is_no_announcement(content: bytes) -> None:
     told = announced(content)
     assert told is None or told <= len(content)
+
+
+def test_a_wav_is_as_large_as_its_samples_need() -> None:
+    assert announced(wav(bytes(100), 100, whole=90_000)) == 132
+    assert announced(wav(bytes(40), 100, whole=8)) == 132
+
+
+def test_a_hostile_file_is_not_walked_for_long() -> None:
+    content = (b"RIFF\1\0\0\0xx" + bytes(2)) * 100_000
+    reads = 0
+
+    def read_at(offset: int, size: int) -> bytes:
+        nonlocal reads
+        reads += 1
+        return content[offset : offset + size]
+
+    announced_bytes(read_at, len(content))
+    assert reads < 5_000
 
 
 def test_large_files_say_it_elsewhere() -> None:

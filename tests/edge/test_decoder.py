@@ -315,6 +315,18 @@ def test_a_clock_that_does_not_begin_at_zero_is_no_length(media: Media, descript
         assert frames.done["warnings"] == []
 
 
+def test_a_pause_near_the_end_is_kept_whatever_the_length_counts_from(media: Media, descriptor: Descriptor) -> None:
+    content = bytearray(media("matroska", "libopus", rate=48_000, spans=((5.0, 11.0), (13.0, 15.0))))
+    told = content.index(b"\x44\x89\x88") + 3  # Duration, of 8 bytes
+    assert struct.unpack_from(">d", content, told)[0] == pytest.approx(15_000, abs=50)
+    for milliseconds in (15_000.0, 10_000.0):
+        struct.pack_into(">d", content, told, milliseconds)
+        frames = decoded(descriptor(bytes(content)))
+        assert frames.seconds == pytest.approx(10.0, abs=0.05)
+        assert frames.level(6.2, 7.8) < 10
+        assert frames.done["warnings"] == []
+
+
 @pytest.mark.parametrize(("duration", "media_time"), [(0, 1_024), (6_000, 50 * 48_000)])
 def test_an_edit_list_that_shows_nothing_is_left_aside(
     duration: int, media_time: int, media: Media, descriptor: Descriptor
@@ -366,6 +378,19 @@ def test_a_silent_default_track_gives_way_to_one_with_sound(first: bool, second:
     assert (frames.kinds, frames.seconds) == ("iad", 3.0)
     assert (frames.level(0.2, 2.8) > 5_000) is (first or second)
     assert frames.done["warnings"] == []
+
+
+def test_a_track_that_cannot_be_had_takes_nothing_from_a_silent_one(descriptor: Descriptor) -> None:
+    target = io.BytesIO()
+    with av.open(target, "w", format="matroska") as output:
+        streams = [output.add_stream("pcm_s16le", rate=16_000, layout=layout) for layout in ("stereo", "mono")]
+        for stream, layout, loud in zip(streams, ("stereo", "mono"), (9, None), strict=True):
+            for frame in tone(16_000, layout, loud, 0.0, 2.0):
+                output.mux(stream.encode(frame))
+    frames = decoded(descriptor(target.getvalue()), separate=True)
+    assert (frames.kinds, frames.seconds, frames.probe["channels"]) == ("iad", 2.0, 2)
+    frames = decoded(descriptor(target.getvalue()))
+    assert frames.level(0.2, 1.8) > 5_000
 
 
 REFUSED: dict[str, tuple[bytes, str, str]] = {
@@ -464,6 +489,24 @@ def test_an_mp3_without_index_that_ends_within_a_frame_is_truncated(media: Media
     for cut, expected in ((0, []), (frame // 2, ["truncated"])):
         frames = decoded(descriptor(content[: len(content) - cut]))
         assert [warning["code"] for warning in frames.done["warnings"]] == expected
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [bytes(100), bytes(5_000), b"\xff" * 500, b"The end. " * 50, b"ID3\x04\0\0\0\0\x0f\x76" + bytes(2_038)],
+    ids=["zeros", "more zeros", "ones", "text", "a tag"],
+)
+def test_what_stands_behind_an_mp3_is_no_damage(behind: bytes, media: Media, descriptor: Descriptor) -> None:
+    content = media("mp3", "libmp3lame", rate=44_100)
+    frames = decoded(descriptor(content + behind))
+    assert frames.seconds == pytest.approx(2.0, abs=0.05)
+    assert frames.done["warnings"] == []
+
+
+def test_garbage_within_an_mp3_is_damage(media: Media, descriptor: Descriptor) -> None:
+    content = media("mp3", "libmp3lame", rate=44_100)
+    frames = decoded(descriptor(content + bytes(5_000) + content))
+    assert [warning["code"] for warning in frames.done["warnings"]] == ["damaged"]
 
 
 def test_a_hole_in_a_flac_is_told(media: Media, descriptor: Descriptor) -> None:

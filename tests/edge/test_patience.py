@@ -1,4 +1,5 @@
 import asyncio
+import time
 
 import pytest
 
@@ -29,4 +30,7 @@ async def test_a_sender_that_trickles_uses_it_up() -> None:
 
 
 async def test_a_sender_that_is_slow_and_steady_does_not() -> None:
-    await _trickle(Patience(0.1), 500)
+    patience = Patience(1.0)
+    began = time.monotonic()
+    while time.monotonic() - began < 1.3:
+        await patience.with_(_piece(500, after_seconds=0.05))

@@ -1,8 +1,9 @@
+import math
+
 import pytest
 
-from services.edge import pcm_sink
 from services.edge.decoder_protocol import MAX_PAYLOAD_BYTES, FrameWriter, Refusal
-from services.edge.pcm_sink import PcmSink, too_long
+from services.edge.pcm_sink import PcmSink, Wait, too_long
 from tests.edge.decoder_frames import run_writer
 
 
@@ -36,7 +37,7 @@ def test_channels_go_out_side_by_side() -> None:
 
 def test_silence_may_wait_for_sound() -> None:
     def write(frames: FrameWriter) -> None:
-        sink = PcmSink(frames, 20, before_sound=lambda: frames.write_json(b"i", {"it": "sounds"}))
+        sink = PcmSink(frames, 20, wait=Wait(lambda: frames.write_json(b"i", {"it": "sounds"}), math.inf))
         for _ in range(3):
             sink.write([bytes(32_000)])
         sink.write_silence(16_000)
@@ -45,7 +46,7 @@ def test_silence_may_wait_for_sound() -> None:
         assert sink.samples == 64_000
         with pytest.raises(Refusal, match="longer than 20 s"):
             sink.write_silence(17 * 16_000)
-        sink = PcmSink(frames, 20, before_sound=lambda: frames.write_json(b"i", {"it": "sounds"}))
+        sink = PcmSink(frames, 20, wait=Wait(lambda: frames.write_json(b"i", {"it": "sounds"}), math.inf))
         sink.write_silence(32_000)
         sink.write([bytes(100) + b"\x01\x00" * 50])
         assert not sink.is_waiting
@@ -60,11 +61,9 @@ def test_silence_may_wait_for_sound() -> None:
     assert not any(frames.samples[:32_000])
 
 
-def test_silence_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pcm_sink, "_MOST_SILENT_SECONDS", 0.0)
-
+def test_silence_does_not_wait_for_ever() -> None:
     def write(frames: FrameWriter) -> None:
-        sink = PcmSink(frames, 20, before_sound=lambda: None)
+        sink = PcmSink(frames, 20, wait=Wait(lambda: None, until=0.0))
         sink.write_silence(16_000)
         sink.flush()
         assert not sink.is_waiting
