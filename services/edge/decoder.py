@@ -46,6 +46,9 @@ _MISSING_SECONDS: Final = 0.1
 _HELD_SECONDS: Final = 2.0
 """Of stereo, heard before anything of it goes: whether left and right would cancel each other."""
 
+_MOST_RATE: Final = 768_000
+"""Samples a second as which more are counted, as a file may tell any number and two seconds are to stay small."""
+
 _PAIRS_A_SECOND: Final = 300
 _FEWEST_PAIRS: Final = 16
 """Samples of left that are compared with those of right, of each frame that is held, and of one now and then later:
@@ -152,7 +155,7 @@ class Decoding:
             if not frame.sample_rate or not frame.samples:
                 continue
             if is_stereo(frame) and not self._job.separate:
-                duration = frame.samples / frame.sample_rate
+                duration = frame.samples / min(frame.sample_rate, _MOST_RATE)
                 if seconds < _HELD_SECONDS or seconds - compared_at >= _COMPARED_EVERY_SECONDS:
                     self._polarity.hear(*pairs(frame, max(_FEWEST_PAIRS, int(duration * _PAIRS_A_SECOND))))
                     compared_at = seconds
