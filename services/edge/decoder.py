@@ -49,12 +49,14 @@ _HELD_SECONDS: Final = 2.0
 _MOST_RATE: Final = 768_000
 """Samples a second as which more are counted, as a file may tell any number and two seconds are to stay small."""
 
-_PAIRS_A_SECOND: Final = 300
+_PAIRS_A_SECOND: Final = 200
 _FEWEST_PAIRS: Final = 16
-"""Samples of left that are compared with those of right, of each frame that is held, and of one now and then later:
-to compare costs time."""
+_MOST_PAIRS: Final = 64
+"""Samples of left that are compared with those of right, of each frame that is held, and of one now and then later."""
 
-_COMPARED_EVERY_SECONDS: Final = 0.3
+_DOUBTED_SECONDS: Final = 0.3
+_SETTLED_SECONDS: Final = 4.0
+"""How far apart those are, as long as it is not known that the mix is right, and then: to compare costs time."""
 
 _SILENT_TRACKS_SECONDS: Final = 10.0
 """How long it may take to find out that tracks are silent, all of them together: nobody waits longer for a word."""
@@ -150,19 +152,22 @@ class Decoding:
         The first two seconds of stereo are held until it is known whether left and right would cancel each other.
         """
         held: list[tuple[AudioFrame, float]] = []
-        seconds = compared_at = 0.0
+        seconds = compare_at = 0.0
         for frame in self._decoded():
             if not frame.sample_rate or not frame.samples:
                 continue
-            if is_stereo(frame) and not self._job.separate:
-                duration = frame.samples / min(frame.sample_rate, _MOST_RATE)
-                if seconds < _HELD_SECONDS or seconds - compared_at >= _COMPARED_EVERY_SECONDS:
-                    self._polarity.hear(*pairs(frame, max(_FEWEST_PAIRS, int(duration * _PAIRS_A_SECOND))))
-                    compared_at = seconds
-                seconds += duration
-                if seconds < _HELD_SECONDS:
+            duration = frame.samples / min(frame.sample_rate, _MOST_RATE)
+            # What a frame is made of is asked last, as it is dear.
+            if seconds >= compare_at and not self._job.separate and is_stereo(frame):
+                count = min(max(_FEWEST_PAIRS, int(duration * _PAIRS_A_SECOND)), _MOST_PAIRS)
+                self._polarity.hear(*pairs(frame, count))
+                pause = _SETTLED_SECONDS if self._polarity.is_settled else _DOUBTED_SECONDS
+                compare_at = seconds + pause if seconds >= _HELD_SECONDS else 0.0
+                if seconds + duration < _HELD_SECONDS:
+                    seconds += duration
                     held.append((frame, self._file_share))
                     continue
+            seconds += duration
             yield from held
             held.clear()
             yield frame, self._file_share

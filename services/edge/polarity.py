@@ -35,6 +35,11 @@ class Polarity:
         """Of what was heard last."""
 
     @property
+    def is_settled(self) -> bool:
+        """Whether enough was heard, and nothing of late that speaks for opposites."""
+        return self._pairs >= _FEWEST_PAIRS and self._difference < _ALIKE_RATIO * self._sum
+
+    @property
     def were_opposite(self) -> bool:
         """Whether most of what was heard was opposite."""
         return self._kept_difference > self._kept_sum

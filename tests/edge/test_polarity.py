@@ -32,6 +32,7 @@ def test_other_pairs_are_mixed(share: float) -> None:
     polarity = heard(VOICE, times(share, VOICE))
     assert not polarity.are_opposite
     assert not polarity.were_opposite
+    assert polarity.is_settled is (share > -0.2)
 
 
 def test_two_sources_are_no_opposites() -> None:
@@ -75,6 +76,7 @@ def test_one_who_speaks_after_another_is_heard_as_well() -> None:
 
 def test_silence_a_single_sample_and_what_is_no_number_decide_nothing() -> None:
     polarity = heard(SILENCE, SILENCE)
+    assert not polarity.is_settled
     polarity.hear([], [])
     polarity.hear([0.5], [-0.5])
     polarity.hear([math.nan, math.inf, 1e300, 0.1], [0.1, -math.inf, -1e300, math.nan])
