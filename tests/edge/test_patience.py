@@ -33,4 +33,4 @@ async def test_a_sender_that_is_slow_and_steady_does_not() -> None:
     patience = Patience(1.0)
     began = time.monotonic()
     while time.monotonic() - began < 1.3:
-        await patience.with_(_piece(500, after_seconds=0.05))
+        assert await patience.with_(_piece(500, after_seconds=0.05)) == bytes(500)
